@@ -1,0 +1,310 @@
+/* Runs a Program: binds its ops to a Run's memory, then walks them on a team of threads, block after block
+ * and step after step. Inside the one parallel region threads meet at a spin barrier before every op that
+ * reads what another thread wrote (program.py marks those), and at the end of each step. */
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+#include "fastnn.h"
+#include "share.h"
+
+/* ---- threads ---- */
+
+/* libgomp's team does not survive a fork: a child that asked for one would wait forever */
+static int after_fork;
+static void child_runs_alone(void) { after_fork = 1; }
+
+int fnn_max_threads(void) {
+#ifdef _OPENMP
+  if (after_fork) return 1;
+  return omp_get_max_threads() < FNN_MAX_THREADS ? omp_get_max_threads() : FNN_MAX_THREADS;
+#else
+  return 1;
+#endif
+}
+
+void fnn_set_max_threads(int n) {
+#ifdef _OPENMP
+  omp_set_num_threads(n);
+#else
+  (void)n;
+#endif
+}
+
+typedef struct {
+  int n_threads;
+  int halt;                                   /* decided by one thread between two barriers */
+  _Alignas(FNN_ALIGN) int waiting;
+  _Alignas(FNN_ALIGN) int generation;
+} fnn_team;
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+enum { SPINS_BEFORE_YIELD = 4000 };
+
+static inline void barrier(fnn_team *team) {
+  if (team->n_threads == 1) return;
+  const int generation = __atomic_load_n(&team->generation, __ATOMIC_RELAXED);
+  if (__atomic_add_fetch(&team->waiting, 1, __ATOMIC_ACQ_REL) == team->n_threads) {
+    __atomic_store_n(&team->waiting, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&team->generation, generation + 1, __ATOMIC_RELEASE);
+    return;
+  }
+  for (int spins = 0; __atomic_load_n(&team->generation, __ATOMIC_ACQUIRE) == generation; spins++) {
+    relax();
+    if (spins > SPINS_BEFORE_YIELD) sched_yield();
+  }
+}
+
+/* ---- binding ---- */
+
+static int64_t resolve(int64_t size, int64_t rows, int64_t time) {
+  switch (size) {
+  case FNN_DIM_B: return rows;
+  case FNN_DIM_T: return time;
+  case FNN_DIM_BT: return rows * time;
+  default: return size;
+  }
+}
+
+static void bind_op(const fnn_op *op, const fnn_run_state *run, const fnn_table *table, int64_t rows, fnn_call *call) {
+  static const int size_of[FNN_N_DTYPES] = {4, 8, 1, 1, 2, 2, 4, 4, 8, 8};
+  call->run = op->kind == FNN_NATIVE ? table->ops[op->opcode][op->dtype] : NULL;
+  call->kind = op->kind;
+  call->phase = op->phase;
+  call->flags = op->flags;
+  call->n_operands = op->n_operands;
+  memcpy(call->dims, op->dims, sizeof call->dims);
+  memcpy(call->scalars, op->scalars, sizeof call->scalars);
+  for (int i = 0; i < op->n_operands; i++) {
+    const fnn_operand *operand = &op->operands[i];
+    fnn_array *a = &call->a[i];
+    a->p = operand->space == FNN_NONE ? NULL : run->base[operand->space] + operand->offset;
+    a->dtype = operand->dtype;
+    a->ndim = operand->ndim;
+    a->written = operand->written;
+    a->row_bytes = 0;
+    for (int k = 0; k < FNN_MAX_NDIM; k++) {
+      a->n[k] = resolve(operand->shape[k], rows, run->time);
+      a->s[k] = operand->stride[k];
+    }
+    if (operand->space < FNN_BOUND) continue;
+    a->dtype = (int32_t)run->bound_dtype[operand->space - FNN_BOUND];
+    a->row_bytes = run->bound_stride[operand->space - FNN_BOUND];
+    a->s[0] = a->row_bytes / size_of[a->dtype];
+    if (!run->base[operand->space]) a->p = NULL;
+  }
+}
+
+/* rows of each binding: see FNN_BINDINGS */
+static void binding_rows(const fnn_run_state *run, int64_t rows[FNN_BINDINGS]) {
+  const int64_t last = run->n_rows % run->batch;
+  rows[0] = fnn_min(run->block, fnn_min(run->batch, run->n_rows));
+  rows[1] = run->batch % run->block;
+  rows[2] = last % run->block;
+}
+
+static void bind(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
+  const fnn_table *table = fnn_current_table();
+  int64_t rows[FNN_BINDINGS];
+  binding_rows(run, rows);
+  for (int binding = 0; binding < FNN_BINDINGS; binding++)
+    for (int64_t i = 0; rows[binding] && i < n_ops; i++)
+      bind_op(&ops[i], run, table, rows[binding], &run->calls[binding * n_ops + i]);
+}
+
+static const fnn_call *calls_for(const fnn_run_state *run, int64_t n_ops, int64_t rows) {
+  int64_t of[FNN_BINDINGS];
+  binding_rows(run, of);
+  int binding = 0;
+  while (of[binding] != rows) binding++;
+  return run->calls + binding * n_ops;
+}
+
+int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
+  const fnn_table *table = fnn_current_table();
+  int64_t most = 0;
+  bind(ops, n_ops, run);
+  for (int64_t i = 0; i < n_ops; i++) {
+    ptrdiff_t (*const bytes)(const fnn_call *) =
+        ops[i].kind == FNN_NATIVE ? table->workspace[ops[i].opcode][ops[i].dtype] : NULL;
+    if (bytes && bytes(&run->calls[i]) > most) most = bytes(&run->calls[i]);
+  }
+  return (most + FNN_ALIGN - 1) / FNN_ALIGN * FNN_ALIGN;
+}
+
+/* ---- running ---- */
+
+/* the sum of the weights of the step's rows */
+static double weight_sum(const fnn_run_state *run, int64_t row, int64_t rows) {
+  if (!run->row_weight) return (double)rows;
+  double sum = 0;
+  for (int64_t i = row; i < row + rows; i++) sum += run->row_weight[run->index ? run->index[i] : i];
+  return sum;
+}
+
+#define FNN_SCAN(real)                                               \
+  do {                                                               \
+    const real *v = (const real *)(a->p + row * a->row_bytes);       \
+    for (ptrdiff_t i = 0; i < rows; i++)                             \
+      for (ptrdiff_t j = 0; j < n; j++)                              \
+        if (!isfinite(v[i * ld + j])) return 0;                      \
+  } while (0)
+
+static int all_finite(const fnn_array *a, int64_t row) {
+  const int flat = a->ndim == 1;
+  const ptrdiff_t rows = flat ? 1 : a->n[0], n = flat ? a->n[0] : a->n[1], ld = flat ? 0 : a->s[0];
+  if (a->dtype == FNN_F32) FNN_SCAN(float);
+  else if (a->dtype == FNN_F64) FNN_SCAN(double);
+  return 1;
+}
+
+static int outputs_finite(const fnn_call *call, int64_t row) {
+  for (int i = 0; i < call->n_operands; i++)
+    if (call->a[i].p && call->a[i].written && !all_finite(&call->a[i], row)) return 0;
+  return 1;
+}
+
+/* Thread 0 notes why and where the run ends; every thread learns of it at a barrier. */
+static void end_run(fnn_team *team, fnn_run_state *run, int status, int64_t step, int64_t block, int64_t op) {
+  if (run->status == FNN_DONE) run->status = status;
+  run->status_step = step;
+  run->status_block = block;
+  run->status_op = op;
+  team->halt = 1;
+}
+
+/* One thread's walk. Returns when last_step is reached or the team halts. */
+static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread) {
+  fnn_step s = {.run = run, .thread = thread, .n_threads = team->n_threads,
+                .workspace = run->workspace + thread * run->workspace_bytes};
+  for (int64_t step = run->first_step; step < run->last_step; step++) {
+    const int resumed = step == run->first_step;
+    const int64_t row = step * run->batch, rows = fnn_min(run->batch, run->n_rows - row);
+    const int64_t n_blocks = (rows + run->block - 1) / run->block;
+    s.update = run->update_count + step + 1;
+    s.rate = run->rates ? run->rates[step] : 0;
+    s.loss = run->losses ? &run->losses[step] : NULL;
+    s.weight_sum = weight_sum(run, row, rows);
+    for (int64_t block = resumed ? run->first_block : 0; block < n_blocks; block++) {
+      s.row = row + block * run->block;
+      s.first_block = block == 0;
+      const fnn_call *calls = calls_for(run, n_ops, fnn_min(run->block, row + rows - s.row));
+      if (block) barrier(team);
+      for (int64_t i = resumed && block == run->first_block ? run->first_op : 0; i < n_ops; i++) {
+        const fnn_call *call = &calls[i];
+        if (call->phase >= FNN_TRANSFORM && block < n_blocks - 1) break;
+        if (call->flags & FNN_BARRIER || call->kind != FNN_NATIVE || run->check) barrier(team);
+        if (__atomic_load_n(&run->status, __ATOMIC_RELAXED) == FNN_NONFINITE_INPUT && (call->flags & FNN_BARRIER)) {
+          if (thread == 0) end_run(team, run, FNN_NONFINITE_INPUT, step, block, i);
+          return;
+        }
+        if (call->kind != FNN_NATIVE) {
+          if (thread == 0) end_run(team, run, FNN_AT_HOST_OP, step, block, i);
+          return;
+        }
+        call->run(call, &s);
+        if (!run->check) continue;
+        barrier(team);
+        if (thread == 0 && !outputs_finite(call, s.row)) end_run(team, run, FNN_NONFINITE_VALUE, step, block, i);
+        barrier(team);
+        if (team->halt) return;
+      }
+    }
+    if (thread == 0 && run->stop && *run->stop) end_run(team, run, FNN_STOPPED, step, 0, n_ops);
+    barrier(team);
+    if (team->halt) return;
+  }
+  (void)ops;
+}
+
+static void run_on_team(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, int n_threads) {
+  fnn_team team = {.n_threads = 1};
+#ifdef _OPENMP
+  if (n_threads > 1 && !after_fork) {
+#ifndef _WIN32
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    extern void fnn_watch_forks(void);
+    pthread_once(&once, fnn_watch_forks);
+#endif
+#pragma omp parallel num_threads(n_threads)
+    {
+#pragma omp single
+      team.n_threads = omp_get_num_threads();
+      walk(ops, n_ops, run, &team, omp_get_thread_num());
+    }
+    return;
+  }
+#endif
+  (void)n_threads;
+  walk(ops, n_ops, run, &team, 0);
+}
+
+#ifndef _WIN32
+void fnn_watch_forks(void) { pthread_atfork(NULL, NULL, child_runs_alone); }
+#endif
+
+void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
+  run->status = FNN_DONE;
+  run->status_row = -1;
+  if (run->first_step >= run->last_step) return;
+  bind(ops, n_ops, run);
+  run_on_team(ops, n_ops, run, (int)run->n_threads);
+}
+
+/* ---- one op on arrays of the caller: functional.py's way in ---- */
+
+ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call) {
+  ptrdiff_t (*const bytes)(const fnn_call *) = fnn_current_table()->workspace[opcode][dtype];
+  return bytes ? bytes(call) : 0;
+}
+
+void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum) {
+  const fnn_step s = {.run = run, .n_threads = 1, .first_block = 1, .update = run->update_count,
+                      .rate = *run->rates, .loss = run->losses, .weight_sum = weight_sum,
+                      .workspace = run->workspace};
+  fnn_current_table()->ops[opcode][dtype](call, &s);
+}
+
+void fnn_pad(char *to, ptrdiff_t to_stride, const char *source, ptrdiff_t stride, ptrdiff_t bytes, ptrdiff_t rows) {
+  for (ptrdiff_t i = 0; i < rows; i++) {
+    memcpy(to + i * to_stride, source + i * stride, (size_t)bytes);
+    memset(to + i * to_stride + bytes, 0, (size_t)(to_stride - bytes));
+  }
+}
+
+const char *fnn_compiler(void) {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "gcc " __VERSION__;
+#endif
+}
+
+double fnn_fork_join_seconds(int n_threads) {
+  enum { ROUNDS = 200 };
+  struct timespec begin, end;
+  volatile int sink = 0;
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  for (int i = 0; i < ROUNDS; i++) {
+#ifdef _OPENMP
+#pragma omp parallel num_threads(n_threads)
+#pragma omp atomic
+    sink += 1;
+#endif
+  }
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  (void)n_threads, (void)sink;
+  return ((double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec)) / ROUNDS;
+}

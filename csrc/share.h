@@ -1,0 +1,37 @@
+/* How a team shares an array: each thread owns a region of it. The rule depends on the shape and the
+ * size of the team alone, so that the thread which computes a gradient also owns the weights below it. */
+#ifndef FASTNN_SHARE_H
+#define FASTNN_SHARE_H
+
+#include "fastnn.h"
+
+typedef struct { ptrdiff_t row, rows, column, columns; } fnn_region;
+
+static inline ptrdiff_t fnn_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t fnn_padded(ptrdiff_t n) { return (n + FNN_PAD - 1) / FNN_PAD * FNN_PAD; }
+
+/* [0, n) cut into equal parts of whole units: where part i begins */
+static inline ptrdiff_t fnn_cut(ptrdiff_t n, ptrdiff_t unit, int i, int parts) {
+  const ptrdiff_t units = (n + unit - 1) / unit;
+  return fnn_min(n, units * i / parts * unit);
+}
+
+static inline fnn_region fnn_own_rows(ptrdiff_t rows, ptrdiff_t n, const fnn_step *s) {
+  const ptrdiff_t begin = fnn_cut(rows, 1, s->thread, s->n_threads);
+  const fnn_region r = {begin, fnn_cut(rows, 1, s->thread + 1, s->n_threads) - begin, 0, n};
+  return r;
+}
+
+static inline fnn_region fnn_own_columns(ptrdiff_t rows, ptrdiff_t n, const fnn_step *s) {
+  const ptrdiff_t begin = fnn_cut(n, FNN_PAD, s->thread, s->n_threads);
+  const fnn_region r = {0, rows, begin, fnn_cut(n, FNN_PAD, s->thread + 1, s->n_threads) - begin};
+  return r;
+}
+
+/* columns where there are at least two vectors of them a thread, else rows */
+static inline fnn_region fnn_own(ptrdiff_t rows, ptrdiff_t n, const fnn_step *s) {
+  if (rows == 1 || n > FNN_PAD * (2 * s->n_threads - 1)) return fnn_own_columns(rows, n, s);
+  return fnn_own_rows(rows, n, s);
+}
+
+#endif

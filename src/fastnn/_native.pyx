@@ -1,0 +1,259 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: freethreading_compatible=True
+"""The binding of the C core: typed, without the GIL, nothing decided here."""
+from cpython.mem cimport PyMem_RawMalloc, PyMem_RawFree
+from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
+from libc.string cimport memcpy, memset
+cimport numpy as cnp
+import numpy as np
+
+cnp.import_array()
+
+N_SPACES = FNN_N_SPACES
+BOUND = FNN_BOUND
+BINDINGS = FNN_BINDINGS
+CALL_BYTES = sizeof(fnn_call)
+OP_BYTES = sizeof(fnn_op)
+MAX_NDIM, MAX_OPERANDS, MAX_DIMS, MAX_SCALARS = FNN_MAX_NDIM, FNN_MAX_OPERANDS, FNN_MAX_DIMS, FNN_MAX_SCALARS
+DONE, STOPPED, AT_HOST_OP, NONFINITE_INPUT, NONFINITE_VALUE = range(5)
+
+
+def op_table():
+    """[(name, operands, dims, scalars)] in the order of the opcodes."""
+    rows, i = [], 0
+    while fnn_op_field(i, 0) != NULL:
+        rows.append(tuple(fnn_op_field(i, k).decode() for k in range(4)))
+        i += 1
+    return rows
+
+
+def activation_names():
+    names, i = [], 0
+    while fnn_activation_name(i) != NULL:
+        names.append(fnn_activation_name(i).decode())
+        i += 1
+    return names
+
+
+def isas():
+    """[(name, whether this machine runs it)], best last."""
+    return [(fnn_isa_name(i).decode(), bool(fnn_isa_supported(i))) for i in range(fnn_isa_count())]
+
+
+def isa():
+    return fnn_current_table().isa.decode()
+
+
+def select_isa(str name):
+    return fnn_select_isa(name.encode()) == 0
+
+
+def max_threads():
+    return fnn_max_threads()
+
+
+def set_max_threads(int n):
+    fnn_set_max_threads(n)
+
+
+def compiler():
+    return fnn_compiler().decode()
+
+
+def fork_join_seconds(int n_threads):
+    cdef double seconds
+    with nogil:
+        seconds = fnn_fork_join_seconds(n_threads)
+    return seconds
+
+
+def fma_peak(int dtype, int64_t rounds):
+    """Floating-point operations done in `rounds` rounds of multiply-adds in registers."""
+    cdef double flops
+    with nogil:
+        flops = fnn_current_table().fma_peak[dtype](rounds)
+    return flops
+
+
+def vector_function(int dtype, str name, cnp.ndarray x, cnp.ndarray y):
+    cdef bytes ascii_name = name.encode()
+    cdef const char *c_name = ascii_name
+    cdef void *xp = cnp.PyArray_DATA(x)
+    cdef void *yp = cnp.PyArray_DATA(y)
+    cdef Py_ssize_t n = x.size
+    with nogil:
+        fnn_current_table().vector_function[dtype](c_name, n, xp, yp)
+
+
+cdef class RunState:
+    """The fnn_run_state of one Run; keeps what it points to alive."""
+    cdef fnn_run_state s
+    cdef public dict kept
+    cdef int32_t stop_flag
+
+    def __cinit__(self):
+        memset(&self.s, 0, sizeof(fnn_run_state))
+        self.kept = {}
+        self.s.time = 1
+        self.s.stop = &self.stop_flag
+
+    def set_base(self, int space, cnp.ndarray array):
+        self.kept[space] = array
+        self.s.base[space] = <char *>cnp.PyArray_DATA(array)
+
+    def bind_array(self, int slot, array, int dtype):
+        """Bind an array whose rows lie strides[0] bytes apart; None unbinds."""
+        cdef cnp.ndarray a
+        if array is None:
+            self.s.base[FNN_BOUND + slot] = NULL
+            self.kept.pop(FNN_BOUND + slot, None)
+            return
+        a = array
+        self.kept[FNN_BOUND + slot] = a
+        self.s.base[FNN_BOUND + slot] = <char *>cnp.PyArray_DATA(a)
+        self.s.bound_stride[slot] = cnp.PyArray_STRIDE(a, 0)
+        self.s.bound_dtype[slot] = dtype
+
+    def set_workspace(self, cnp.ndarray calls, cnp.ndarray workspace, int64_t bytes_per_thread):
+        self.kept["calls"] = calls
+        self.kept["workspace"] = workspace
+        self.s.calls = <fnn_call *>cnp.PyArray_DATA(calls)
+        self.s.workspace = <char *>cnp.PyArray_DATA(workspace)
+        self.s.workspace_bytes = bytes_per_thread
+
+    def set_calls(self, cnp.ndarray calls):
+        self.kept["calls"] = calls
+        self.s.calls = <fnn_call *>cnp.PyArray_DATA(calls)
+
+    def set_rows(self, int64_t n_rows, int64_t batch, int64_t block):
+        self.s.n_rows, self.s.batch, self.s.block = n_rows, batch, block
+
+    def set_pass(self, index, row_weight, rates, losses, int64_t update_count, uint64_t seed):
+        """Arrays of a pass over the rows: row order, row weights, rate and loss of each step; None: absent."""
+        self.kept["pass"] = (index, row_weight, rates, losses)
+        self.s.index = <const int64_t *>(cnp.PyArray_DATA(index) if index is not None else NULL)
+        self.s.row_weight = <const double *>(cnp.PyArray_DATA(row_weight) if row_weight is not None else NULL)
+        self.s.rates = <const double *>(cnp.PyArray_DATA(rates) if rates is not None else NULL)
+        self.s.losses = <double *>(cnp.PyArray_DATA(losses) if losses is not None else NULL)
+        self.s.update_count = update_count
+        self.s.seed = seed
+
+    def workspace_bytes(self, cnp.ndarray ops):
+        return fnn_workspace_bytes(<const fnn_op *>cnp.PyArray_DATA(ops), ops.size, &self.s)
+
+    def stop(self):
+        self.stop_flag = 1
+
+    def run(self, cnp.ndarray ops, int64_t first_step, int64_t last_step, int64_t first_block,
+            int64_t first_op, int n_threads, bint check):
+        """Returns (status, step, block, op, row)."""
+        cdef fnn_run_state *s = &self.s
+        cdef const fnn_op *c_ops = <const fnn_op *>cnp.PyArray_DATA(ops)
+        cdef int64_t n_ops = cnp.PyArray_DIM(ops, 0)
+        s.first_step, s.last_step, s.first_block, s.first_op = first_step, last_step, first_block, first_op
+        s.n_threads, s.check = n_threads, check
+        self.stop_flag = 0
+        with nogil:
+            fnn_run(c_ops, n_ops, s)
+        if s.status == FNN_DONE:
+            return None
+        return s.status, s.status_step, s.status_block, s.status_op, s.status_row
+
+
+cdef enum:
+    STACK_BYTES = 32768
+
+
+def call(int opcode, int dtype, tuple arrays, int n_inputs, tuple dims, tuple scalars,
+         double rate=0.0, int64_t update=1, double weight_sum=1.0):
+    """Run one op on arrays, each C-contiguous in its last axis or None; outputs are written in place.
+
+    An array of the op's dtype whose last axis is not a multiple of FNN_PAD is worked on in a padded copy.
+    Returns the loss where the op gives one."""
+    cdef fnn_call c
+    cdef fnn_run_state run
+    cdef fnn_array *a
+    cdef cnp.ndarray array
+    cdef int i, k, n = <int>len(arrays), real = 4 if dtype == FNN_F32 else 8
+    cdef Py_ssize_t need = 0, width, rows, ld, offset, workspace
+    cdef char *scratch
+    cdef char *heap = NULL
+    cdef char stack[STACK_BYTES]
+    cdef double loss = 0
+    memset(&c, 0, sizeof(int) * 8)
+    memset(&run, 0, sizeof(run))
+    c.n_operands = n
+    c.flags = 0
+    memset(c.dims, 0, sizeof(c.dims))
+    memset(c.scalars, 0, sizeof(c.scalars))
+    for i in range(<int>len(dims)):
+        c.dims[i] = dims[i]
+    for i in range(<int>len(scalars)):
+        c.scalars[i] = scalars[i]
+    for i in range(n):
+        a = &c.a[i]
+        memset(a, 0, sizeof(fnn_array))
+        if arrays[i] is None:
+            continue
+        array = arrays[i]
+        a.p = <char *>cnp.PyArray_DATA(array)
+        a.ndim = cnp.PyArray_NDIM(array)
+        a.written = i >= n_inputs
+        a.dtype = DTYPES[<int>cnp.PyArray_TYPE(array)]
+        for k in range(a.ndim):
+            a.n[k] = cnp.PyArray_DIM(array, k)
+            a.s[k] = cnp.PyArray_STRIDE(array, k) // cnp.PyArray_ITEMSIZE(array)
+        if a.dtype == dtype and a.n[a.ndim - 1] % FNN_PAD:
+            rows = a.n[0] if a.ndim == 2 else 1
+            need += rows * ((a.n[a.ndim - 1] + FNN_PAD - 1) // FNN_PAD * FNN_PAD) * real
+    workspace = fnn_call_workspace(opcode, dtype, &c)
+    need += workspace + 2 * FNN_ALIGN
+    if need > STACK_BYTES:
+        heap = <char *>PyMem_RawMalloc(need)
+        if heap == NULL:
+            raise MemoryError()
+    scratch = heap if heap != NULL else stack
+    scratch += (FNN_ALIGN - <uintptr_t>scratch % FNN_ALIGN) % FNN_ALIGN
+    run.workspace = scratch
+    offset = (workspace + FNN_ALIGN - 1) // FNN_ALIGN * FNN_ALIGN
+    for i in range(n):
+        a = &c.a[i]
+        if a.p == NULL or a.dtype != dtype or a.n[a.ndim - 1] % FNN_PAD == 0:
+            continue
+        width = a.n[a.ndim - 1]
+        rows = a.n[0] if a.ndim == 2 else 1
+        ld = (width + FNN_PAD - 1) // FNN_PAD * FNN_PAD
+        fnn_pad(scratch + offset, ld * real, a.p, a.s[0] * real, width * real, rows)
+        a.p = scratch + offset
+        a.s[0] = ld if a.ndim == 2 else 1
+        offset += rows * ld * real
+    run.losses = &loss
+    run.rates = &rate
+    run.update_count = update
+    with nogil:
+        fnn_call_alone(opcode, dtype, &c, &run, weight_sum)
+    for i in range(n_inputs, n):
+        a = &c.a[i]
+        if a.p == NULL or a.dtype != dtype or a.n[a.ndim - 1] % FNN_PAD == 0:
+            continue
+        array = arrays[i]
+        width = a.n[a.ndim - 1] * real
+        for k in range(<int>(a.n[0] if a.ndim == 2 else 1)):
+            memcpy(<char *>cnp.PyArray_DATA(array) + k * cnp.PyArray_STRIDE(array, 0), a.p + k * a.s[0] * real, width)
+    if heap != NULL:
+        PyMem_RawFree(heap)
+    return loss
+
+
+cdef int DTYPES[64]
+for _i in range(64):
+    DTYPES[_i] = -1
+for _code, _type in enumerate(("f4", "f8", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")):
+    DTYPES[<int>np.dtype(_type).num] = _code
+DTYPES[<int>np.dtype(np.longlong).num] = DTYPES[<int>np.dtype("i8").num]
+DTYPES[<int>np.dtype(np.ulonglong).num] = DTYPES[<int>np.dtype("u8").num]
+
+
+def dtype_code(dtype):
+    """The core's number of a NumPy dtype, or -1."""
+    return DTYPES[<int>np.dtype(dtype).num]

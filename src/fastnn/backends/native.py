@@ -1,0 +1,187 @@
+"""Runs a Program in the C core: packs its ops into the core's records and hands over pointers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+
+from .. import _native as core
+from ..program import OPS, Kind, Op, Operand, Program, Space, aligned_zeros
+from .run import Halt, Memory, Pass
+
+_OPERAND = np.dtype([("offset", "i8"), ("shape", "i8", 4), ("stride", "i8", 4), ("space", "i4"), ("dtype", "i4"),
+                     ("ndim", "i4"), ("written", "i4")])
+_OP = np.dtype([("opcode", "i4"), ("dtype", "i4"), ("phase", "i4"), ("kind", "i4"), ("flags", "i4"),
+                ("n_operands", "i4"), ("dims", "i8", 8), ("scalars", "f8", 8), ("operands", _OPERAND, 12)])
+assert _OP.itemsize == core.OP_BYTES, "the op record differs from csrc/fastnn.h"
+
+ACCUMULATE, BARRIER = 1, 2
+_SYMBOLS = {"B": -1, "T": -2, "BT": -3}
+OPCODES = {row[0]: i for i, row in enumerate(core.op_table())}
+ACTIVATION_CODES = {name: i for i, name in enumerate(core.activation_names())}
+_REASONS = {core.STOPPED: "stopped", core.NONFINITE_INPUT: "nonfinite_input", core.NONFINITE_VALUE: "nonfinite_value"}
+
+
+def setting(name: str, value: object) -> object:
+    """A setting as the core's number."""
+    if name == "activation":
+        return ACTIVATION_CODES[value]
+    return OPCODES[value] if name == "optimizer" else value
+
+
+def _pack_operand(record: np.void, operand: Operand, offsets: tuple[int, ...], written: bool) -> None:
+    record["space"] = int(operand.space) + operand.index
+    record["offset"] = offsets[operand.slot] if operand.space is Space.ARENA else operand.offset
+    record["dtype"] = core.dtype_code(operand.dtype)
+    record["ndim"] = len(operand.shape)
+    record["written"] = written
+    record["shape"] = 1
+    record["stride"] = 1
+    for i, (n, stride) in enumerate(zip(operand.shape, operand.strides, strict=True)):
+        record["shape"][i] = _SYMBOLS[n] if isinstance(n, str) else n
+        record["stride"][i] = stride
+
+
+def _pack(program: Program, rows: int) -> np.ndarray:
+    """The Program as an array of fnn_op, laid out for blocks of at most `rows` rows."""
+    offsets = program.plan(rows).offsets
+    records = np.zeros(len(program.ops), _OP)
+    for record, o in zip(records, program.ops, strict=True):
+        record["dtype"] = core.dtype_code(program.parameters.dtype)
+        record["phase"], record["kind"] = o.phase, o.kind
+        record["flags"] = ACCUMULATE * o.accumulate | BARRIER * o.barrier
+        record["n_operands"] = len(o.operands)
+        for i, operand in enumerate(o.operands):
+            if operand is not None:
+                _pack_operand(record["operands"][i], operand, offsets, i >= o.n_inputs)
+        if o.kind is Kind.NATIVE:
+            record["opcode"] = OPCODES[o.name]
+            settings = dict(o.settings)
+            for key, names in (("dims", OPS[o.name].dims), ("scalars", OPS[o.name].scalars)):
+                for i, name in enumerate(names):
+                    record[key][i] = setting(name, settings[name])
+    return records
+
+
+class NativeRun:
+    """A Run (see `fastnn.backends.run.Run`) in the C core."""
+
+    def __init__(self, program: Program, memory: Memory, rows: int) -> None:
+        self.program, self.memory, self.rows = program, memory, rows
+        self.ops = _pack(program, rows)
+        self.arena = aligned_zeros(program.plan(rows).size, np.uint8)
+        self.state = core.RunState()
+        for space in (Space.PARAMETER, Space.GRADIENT, Space.OPTIMIZER_STATE, Space.PERSISTENT):
+            self.state.set_base(space, memory.vector(space))
+        self.state.set_base(Space.ARENA, self.arena)
+        self.calls = np.zeros(core.BINDINGS * len(self.ops) * core.CALL_BYTES, np.uint8)
+        self.state.set_calls(self.calls)
+        self.state.set_rows(rows, rows, rows)
+        self.step_flops = program.flops(rows)
+        self.isa, self.workspace_threads = "", 0
+
+    def bind(self, slot: int, array: np.ndarray | None) -> None:
+        self.state.bind_array(slot, array, -1 if array is None else core.dtype_code(array.dtype))
+
+    def begin(self, walk: Pass) -> None:
+        self.walk = walk
+        self.state.set_rows(walk.n_rows, walk.batch, walk.block)
+        self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.losses, walk.update_count, walk.seed)
+
+    def stop(self) -> None:
+        self.state.stop()
+
+    def _prepare(self) -> int:
+        """The number of threads for a step, with a workspace for each."""
+        threads = threads_for(self.step_flops)
+        if self.isa != core.isa() or self.workspace_threads < threads:
+            bytes_per_thread = self.state.workspace_bytes(self.ops)
+            workspace = aligned_zeros(max(1, bytes_per_thread * threads), np.uint8)
+            self.state.set_workspace(self.calls, workspace, bytes_per_thread)
+            self.isa, self.workspace_threads = core.isa(), threads
+        return threads
+
+    def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
+        threads = self._prepare()
+        block = op = 0
+        while True:
+            status = self.state.run(self.ops, first_step, last_step, block, op, threads, check)
+            if status is None:
+                return None
+            code, step, block, op, row = status
+            if code != core.AT_HOST_OP:
+                return Halt(_REASONS[code], step, op, row)
+            self._host(self.program.ops[op], step, block)
+            first_step, op = step, op + 1
+
+    def _host(self, o: Op, step: int, block: int) -> None:
+        """Run a host op of the Program on the block where the core stopped."""
+        walk = self.walk
+        row = step * walk.batch + block * walk.block
+        rows = min(walk.block, min((step + 1) * walk.batch, walk.n_rows) - row)
+        o.function(*(None if a is None else self.view(a, rows, row) for a in o.operands))
+
+    def view(self, operand: Operand, rows: int, row: int = 0) -> np.ndarray:
+        """The array of an operand."""
+        if operand.space is Space.BOUND:
+            return self.state.kept[int(Space.BOUND) + operand.index][row:row + rows]
+        shape = tuple({"B": rows}.get(n, n) if isinstance(n, str) else n for n in operand.shape)
+        strides = tuple(s * operand.dtype.itemsize for s in operand.strides)
+        if operand.space is Space.ARENA:
+            return np.ndarray(shape, operand.dtype, self.arena, self.program.plan(self.rows).offsets[operand.slot], strides)
+        return np.ndarray(shape, operand.dtype, self.memory.vector(operand.space).view(np.uint8), operand.offset, strides)
+
+
+def threads_for(flops: int) -> int:
+    """How many threads a step of so many floating-point operations is worth."""
+    return core.max_threads() if flops >= 400_000 else 1
+
+
+def supported_isas() -> list[str]:
+    """Instruction sets built in that this machine runs, the best last."""
+    return [name for name, runs in core.isas() if runs]
+
+
+@contextmanager
+def use_isa(name: str) -> Iterator[None]:
+    """Use the kernels of one instruction set inside a ``with`` block."""
+    before = core.isa()
+    select_isa(name)
+    try:
+        yield
+    finally:
+        core.select_isa(before)
+
+
+def select_isa(name: str) -> None:
+    if not core.select_isa(name):
+        raise ValueError(f"instruction set: expected one of {supported_isas()}, got {name!r}")
+
+
+def vector_function(name: str, x: np.ndarray, y: np.ndarray) -> None:
+    """y = f(x) for an elementary function of the core; one-dimensional contiguous arrays of one dtype."""
+    core.vector_function(core.dtype_code(x.dtype), name, x, y)
+
+
+@cache
+def _peak(isa: str, dtype: str) -> float:
+    code, rounds, best = core.dtype_code(dtype), 200_000, 0.0
+    for _ in range(7):
+        start = time.perf_counter()
+        flops = core.fma_peak(code, rounds)
+        best = max(best, flops / (time.perf_counter() - start))
+    return best / 1e9
+
+
+def fma_gflops(dtype: str = "float32") -> float:
+    """Measured multiply-add rate of one thread in registers, in GFLOP/s."""
+    return _peak(core.isa(), dtype)
+
+
+def fork_join_us() -> float:
+    """Measured cost of one parallel region, in microseconds."""
+    return 1e6 * min(core.fork_join_seconds(core.max_threads()) for _ in range(5))

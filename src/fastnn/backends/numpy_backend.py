@@ -1,0 +1,104 @@
+"""Runs a Program in plain NumPy, op after op."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from ..program import OPS, Kind, Op, Operand, Phase, Program, Space, aligned_zeros, resolve
+from .numpy_kernels import Step
+from .run import Halt, Memory, Pass
+
+
+class NumpyRun:
+    """A Run (see `fastnn.backends.run.Run`) whose ops are the functions of ``numpy_kernels.py``."""
+
+    def __init__(self, program: Program, memory: Memory, rows: int) -> None:
+        self.program, self.memory, self.rows = program, memory, rows
+        self.plan = program.plan(rows)
+        self.arena = aligned_zeros(self.plan.size, np.uint8)
+        self.bound: dict[int, np.ndarray] = {}
+        self.stopping = False
+        self._calls: dict[int, list[tuple]] = {}
+
+    def bind(self, slot: int, array: np.ndarray | None) -> None:
+        if array is None:
+            self.bound.pop(slot, None)
+        else:
+            self.bound[slot] = array
+
+    def begin(self, walk: Pass) -> None:
+        self.walk = walk
+
+    def stop(self) -> None:
+        self.stopping = True
+
+    def view(self, operand: Operand, rows: int) -> np.ndarray:
+        """The array of an operand that is not bound."""
+        shape = resolve(operand.shape, rows)
+        if operand.space is Space.ARENA:
+            buffer, offset = self.arena, self.plan.offsets[operand.slot]
+        else:
+            buffer, offset = self.memory.vector(operand.space).view(np.uint8), operand.offset
+        strides = tuple(s * operand.dtype.itemsize for s in operand.strides)
+        return np.ndarray(shape, operand.dtype, buffer, offset, strides)
+
+    def _prepare(self, o: Op, rows: int) -> tuple:
+        arrays = [None if a is None else partial(self._rows, a, rows, o.name == "gather") if a.space is Space.BOUND
+                  else self.view(a, rows) for a in o.operands]
+        if o.kind is Kind.NATIVE:
+            settings = dict(o.settings)
+            if o.accumulate:
+                settings["accumulate"] = True
+            return o, partial(OPS[o.name].kernel, **settings), arrays
+        return o, lambda *arrays, step: o.function(*arrays), arrays
+
+    def _rows(self, operand: Operand, rows: int, whole: bool, row: int) -> np.ndarray | None:
+        array = self.bound.get(operand.index)
+        return array if whole or array is None else array[row:row + rows].reshape(rows, *array.shape[1:])
+
+    def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
+        walk = self.walk
+        self.stopping = False
+        for index in range(first_step, last_step):
+            row = index * walk.batch
+            end = min(row + walk.batch, walk.n_rows)
+            step = Step(walk.index, row, walk.update_count + index + 1,
+                        0.0 if walk.rates is None else float(walk.rates[index]), self._weight_sum(row, end))
+            while step.row < end:
+                rows = min(walk.block, end - step.row)
+                last_block = step.row + rows == end
+                with np.errstate(all="ignore"):
+                    halt = self._block(step, rows, last_block, index, check)
+                if halt:
+                    return halt
+                step.row += rows
+                step.first_block = False
+            if walk.losses is not None:
+                walk.losses[index] = step.loss
+            if self.stopping:
+                return Halt("stopped", index, len(self.program.ops), -1)
+        return None
+
+    def _weight_sum(self, row: int, end: int) -> float:
+        weight, index = self.walk.row_weight, self.walk.index
+        if weight is None:
+            return float(end - row)
+        return float(weight[row:end].sum() if index is None else weight[index[row:end]].sum())
+
+    def _block(self, step: Step, rows: int, last_block: bool, index: int, check: bool) -> Halt | None:
+        if rows not in self._calls:
+            self._calls[rows] = [self._prepare(o, rows) for o in self.program.ops]
+        for number, (o, kernel, arrays) in enumerate(self._calls[rows]):
+            if o.phase >= Phase.TRANSFORM and not last_block:
+                break
+            arrays = [a(step.row) if isinstance(a, partial) else a for a in arrays]
+            kernel(*arrays, step=step)
+            if step.bad_row >= 0:
+                return Halt("nonfinite_input", index, number, step.bad_row)
+            if check:
+                written = [a for a in arrays[o.n_inputs:] if a is not None and a.dtype.kind == "f"]
+                if not all(np.isfinite(a).all() for a in written):
+                    return Halt("nonfinite_value", index, number, -1)
+        return None

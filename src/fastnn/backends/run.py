@@ -1,0 +1,78 @@
+"""What a Run is on either backend: the memory of one call over a Program, and how a pass over rows goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..program import Program, Space
+
+
+@dataclass
+class Memory:
+    """The vectors that Programs of one model share."""
+
+    parameters: np.ndarray
+    gradients: np.ndarray
+    state: np.ndarray
+    persistent: np.ndarray
+
+    def vector(self, space: Space) -> np.ndarray:
+        return {Space.PARAMETER: self.parameters, Space.GRADIENT: self.gradients,
+                Space.OPTIMIZER_STATE: self.state, Space.PERSISTENT: self.persistent}[space]
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Why a run came back before its last step: `reason` is "stopped", "nonfinite_input" (then `row` counts
+    in the order of the pass) or "nonfinite_value" (then `op` is the op's number)."""
+
+    reason: str
+    step: int
+    op: int
+    row: int
+
+
+@dataclass
+class Pass:
+    """One walk over the bound rows: `batch` rows a step, `block` rows at a time within a step.
+
+    `index` is the row order (None: as they stand), `row_weight` the weight of each bound row (None: 1),
+    `rates` the learning rate and `losses` the place for the mean loss of each step, `update_count` the
+    optimizer updates done before.
+    """
+
+    n_rows: int
+    batch: int
+    block: int
+    index: np.ndarray | None = None
+    row_weight: np.ndarray | None = None
+    rates: np.ndarray | None = None
+    losses: np.ndarray | None = None
+    update_count: int = 0
+    seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        return -(-self.n_rows // self.batch)
+
+
+class Run(Protocol):
+    """Memory and bindings of one call over a Program, for blocks of at most `rows` rows."""
+
+    program: Program
+    rows: int
+
+    def bind(self, slot: int, array: np.ndarray | None) -> None:
+        """Bind an array of the caller: rows along the first axis, the other axes contiguous."""
+
+    def begin(self, walk: Pass) -> None:
+        """Set the pass whose steps `execute` runs."""
+
+    def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
+        """Run steps [first_step, last_step); None when all were run. `check` looks at every op's results."""
+
+    def stop(self) -> None:
+        """Ask a running `execute` (in another thread) to come back after its step."""

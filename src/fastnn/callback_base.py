@@ -1,0 +1,129 @@
+"""The protocol between `fit` and its callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from . import checks
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """What `fit` calls at fixed points; a subclass overrides the methods it wants.
+
+    Logs are dicts of floats: "loss", the metrics, and with validation "val_loss" and "val_<metric>". A
+    callback ends the training after the epoch with ``self.model.stop_training = True``.
+
+    Attributes
+    ----------
+    model : Sequential
+        The model that is trained.
+    params : dict
+        "epochs", "steps" (of an epoch), "batch_size" and "rows"; the last three are None where `fit` cannot
+        know them.
+
+    Examples
+    --------
+    >>> class StopWhenGood(Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         self.model.stop_training = logs["loss"] < 0.01
+    """
+
+    model: Any = None
+    params: Mapping[str, Any] = {}
+
+    def set_model(self, model: Any) -> None:
+        """Take the model, before the training begins."""
+        self.model = model
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Take the settings, before the training begins."""
+        self.params = params
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs) -> None:
+        """After the training, also when Ctrl-C or an error ended it; with the last epoch's logs."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Before each epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """After each epoch and its validation."""
+
+    def on_batch_end(self, step: int, logs: Logs) -> None:
+        """After each step, counted from 0 in each epoch.
+
+        Overriding this has the compiled core come back to Python after every step, which costs small
+        models much of their speed; `on_progress` is free.
+        """
+
+    def on_progress(self, step: int, logs: Logs) -> None:
+        """About every 50 ms, with the number of steps done in this epoch and the loss so far."""
+
+
+class CallbackList(Callback):
+    """Several callbacks as one, called in order.
+
+    Parameters
+    ----------
+    callbacks : iterable of Callback
+        The callbacks.
+
+    Examples
+    --------
+    >>> CallbackList([Callback()]).wants_batches
+    False
+    """
+
+    def __init__(self, callbacks: Iterable[Callback]) -> None:
+        self.callbacks = list(callbacks)
+        for callback in self.callbacks:
+            if not isinstance(callback, Callback):
+                hint = "write it with parentheses" if isinstance(callback, type) else \
+                    "wrap functions in fastnn.LambdaCallback"
+                raise TypeError("callbacks: expected fastnn.Callback objects, got "
+                                f"{checks.describe(callback)}; {hint}")
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether any callback has its own `on_batch_end`."""
+        return any(getattr(callback.on_batch_end, "__func__", None) is not Callback.on_batch_end
+                   for callback in self.callbacks)
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        super().set_params(params)
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        for callback in self.callbacks:
+            callback.on_train_begin(logs)
+
+    def on_train_end(self, logs: Logs) -> None:
+        for callback in self.callbacks:
+            callback.on_train_end(logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        for callback in self.callbacks:
+            callback.on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, logs)
+
+    def on_batch_end(self, step: int, logs: Logs) -> None:
+        for callback in self.callbacks:
+            callback.on_batch_end(step, logs)
+
+    def on_progress(self, step: int, logs: Logs) -> None:
+        for callback in self.callbacks:
+            callback.on_progress(step, logs)

@@ -1,0 +1,192 @@
+"""Every message that a user's bad input can raise.
+
+A function here takes what the user gave, returns it in the form that the rest of the package may
+rely on, or raises: ``TypeError`` for the wrong kind of thing, ``ValueError`` for a wrong value or shape.
+A message names the argument, says what was expected, what came and what to try. Names and numbers are
+checked here, arrays in checks_arrays.py, whose functions this module offers too.
+"""
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import operator
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .checks_arrays import (
+    as_input,
+    as_sample_weight,
+    as_targets,
+    check_finite,
+    check_same_length,
+    describe,
+    is_gatherable,
+    is_memmap,
+    nonfinite_row,
+)
+
+__all__ = ["as_input", "as_sample_weight", "as_targets", "boolean", "check_finite", "check_same_length",
+           "choice", "float_dtype", "fraction", "is_gatherable", "is_memmap", "lookup", "nonfinite_row",
+           "positive_float", "positive_int", "shape_tuple", "unknown_name"]
+
+T = TypeVar("T")
+
+
+def unknown_name(kind: str, name: object, options: Iterable[str]) -> ValueError:
+    """The error for a name that no registry row has, with the near ones suggested.
+
+    Examples
+    --------
+    >>> print(unknown_name("activation", "rellu", ["relu", "tanh"]))
+    unknown activation 'rellu', did you mean 'relu'? Options: 'relu', 'tanh'
+    """
+    def plain(text: str) -> str:
+        return "".join(c for c in text.lower() if c.isalnum())
+
+    options = list(options)
+    by_plain = {plain(option): option for option in options}
+    near = [by_plain[match] for match in difflib.get_close_matches(plain(str(name)), by_plain, n=3)]
+    question = f", did you mean {' or '.join(map(repr, near))}?" if near else "."
+    return ValueError(f"unknown {kind} {name!r}{question} Options: {', '.join(map(repr, options))}")
+
+
+def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
+    """``registry[name]``, or an error that lists the registry's names.
+
+    Examples
+    --------
+    >>> lookup("unit", "relu", {"relu": 1, "tanh": 2})
+    1
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"{kind} must be a name, got {describe(name)}; "
+                        f"options: {', '.join(map(repr, registry))}")
+    if name not in registry:
+        raise unknown_name(kind, name, registry)
+    return registry[name]
+
+
+def choice(name: str, value: str, options: Iterable[str]) -> str:
+    """`value`, which must be one of the strings `options`.
+
+    Examples
+    --------
+    >>> choice("reduction", "mean", ["mean", "sum"])
+    'mean'
+    """
+    return lookup(name, value, {option: option for option in options})
+
+
+def positive_int(name: str, value: Any, minimum: int = 1) -> int:
+    """`value` as an int that is at least `minimum`.
+
+    Examples
+    --------
+    >>> positive_int("batch_size", np.int64(32))
+    32
+    """
+    expected = f"{name} must be an integer of at least {minimum}"
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+        hint = f"; pass {int(value)}" if whole else ""
+        raise TypeError(f"{expected}, got {describe(value)}{hint}") from None
+    if number < minimum:
+        raise ValueError(f"{expected}, got {number}")
+    return number
+
+
+def positive_float(name: str, value: Any, allow_zero: bool = False) -> float:
+    """`value` as a finite float above zero, or at least zero.
+
+    Examples
+    --------
+    >>> positive_float("momentum", 0, allow_zero=True)
+    0.0
+    """
+    expected = f"{name} must be a finite number {'of at least' if allow_zero else 'above'} 0"
+    number = _real_number(expected, value)
+    if not (math.isfinite(number) and (number > 0 or (allow_zero and number == 0))):
+        raise ValueError(f"{expected}, got {value!r}")
+    return number
+
+
+def fraction(name: str, value: Any) -> float:
+    """`value` as a float with 0 <= value < 1.
+
+    Examples
+    --------
+    >>> fraction("validation_split", 0.1)
+    0.1
+    """
+    expected = f"{name} must be a fraction, 0 <= {name} < 1"
+    number = _real_number(expected, value)
+    if not 0 <= number < 1:
+        hint = f"; {number:g}% is {number / 100:g}" if 1 < number < 100 else ""
+        raise ValueError(f"{expected}, got {value!r}{hint}")
+    return number
+
+
+def boolean(name: str, value: Any) -> bool:
+    """`value` as a bool; numbers and strings are refused.
+
+    Examples
+    --------
+    >>> boolean("shuffle", np.True_)
+    True
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {describe(value)}")
+    return bool(value)
+
+
+def float_dtype(name: str, value: Any) -> np.dtype[Any]:
+    """`value` as the dtype of a model: float32 or float64.
+
+    Examples
+    --------
+    >>> float_dtype("dtype", "float32")
+    dtype('float32')
+    """
+    dtype: np.dtype[Any]
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = np.dtype(object)
+    if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"{name} must be 'float32' or 'float64', got {value!r}")
+    return dtype
+
+
+def shape_tuple(name: str, value: Any) -> tuple[int, ...]:
+    """`value` as a tuple of positive sizes; a single size stands for a tuple of one.
+
+    Examples
+    --------
+    >>> shape_tuple("input_shape", 784)
+    (784,)
+    """
+    expected = f"{name} must be a tuple of positive sizes without the number of rows, such as (784,)"
+    sizes = value if isinstance(value, (tuple, list)) else (value,)
+    try:
+        shape = tuple(positive_int(name, size) for size in sizes)
+    except (TypeError, ValueError):
+        shape = ()
+    if not shape:
+        raise ValueError(f"{expected}, got {value!r}")
+    return shape
+
+
+def _real_number(expected: str, value: Any) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{expected}, got {describe(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

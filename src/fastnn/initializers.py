@@ -1,0 +1,44 @@
+"""Initial weights, by name: each a function of (generator, shape, n_in, n_out) in float64.
+
+Sources: Glorot and Bengio (2010), He et al. (2015), LeCun et al. (1998).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Initializer = Callable[[np.random.Generator, tuple[int, ...], int, int], np.ndarray]
+
+
+def zeros(rng: np.random.Generator, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+    """All zero: right for biases, wrong for weights (all units of a layer would stay alike)."""
+    return np.zeros(shape)
+
+
+def _normal(variance: Callable[[int, int], float], doc: str) -> Initializer:
+    def initializer(rng, shape, n_in, n_out):
+        return rng.normal(0.0, np.sqrt(variance(n_in, n_out)), shape)
+    initializer.__doc__ = doc
+    return initializer
+
+
+def _uniform(variance: Callable[[int, int], float], doc: str) -> Initializer:
+    def initializer(rng, shape, n_in, n_out):
+        limit = np.sqrt(3 * variance(n_in, n_out))
+        return rng.uniform(-limit, limit, shape)
+    initializer.__doc__ = doc
+    return initializer
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "zeros": zeros,
+    "glorot_uniform": _uniform(lambda i, o: 2 / (i + o), "Uniform with variance 2 / (n_in + n_out)."),
+    "glorot_normal": _normal(lambda i, o: 2 / (i + o), "Normal with variance 2 / (n_in + n_out)."),
+    "he_uniform": _uniform(lambda i, o: 2 / i, "Uniform with variance 2 / n_in, for ReLU."),
+    "he_normal": _normal(lambda i, o: 2 / i, "Normal with variance 2 / n_in, for ReLU."),
+    "lecun_uniform": _uniform(lambda i, o: 1 / i, "Uniform with variance 1 / n_in."),
+    "lecun_normal": _normal(lambda i, o: 1 / i, "Normal with variance 1 / n_in."),
+    "standard_normal": _normal(lambda i, o: 1.0, "Normal with variance 1: what saturates sigmoid layers."),
+}

@@ -1,0 +1,5 @@
+"""Model files."""
+
+from .model_file import ModelFileError, load, save
+
+__all__ = ["ModelFileError", "load", "save"]

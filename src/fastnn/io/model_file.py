@@ -1,0 +1,119 @@
+"""A model as one safetensors file: arrays by name, everything else as JSON in the header. Never code."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..losses import LOSSES
+from ..metrics import METRICS
+from ..model import Sequential
+from ..optimizers import OPTIMIZERS
+
+FORMAT_VERSION = 1
+
+
+class ModelFileError(ValueError):
+    """The file is not a model that this version of fastnn can read."""
+
+
+def save(model: Sequential, path: str | os.PathLike) -> None:
+    """Write a model: architecture, how it was compiled, parameters, optimizer state.
+
+    Parameters
+    ----------
+    model : Sequential
+        The model.
+    path : path
+        The file; it is replaced only once the new one is complete.
+
+    Raises
+    ------
+    ValueError
+        If the model holds Python functions (a metric, a learning rate), which a file cannot.
+    """
+    numbers = model._numbers()
+    tensors = {f"model/{name}": np.ascontiguousarray(a) for name, a in numbers["arrays"].items()}
+    for i, arrays in enumerate(numbers["states"]):
+        tensors |= {f"optimizer/{i}/{name}": np.ascontiguousarray(a) for name, a in arrays.items()}
+    description = {"format": FORMAT_VERSION, "model": model.get_config(), "compiled": _compiled_config(model),
+                   "update_count": numbers["update_count"], "shuffles": numbers["shuffles"]}
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    try:
+        save_file(tensors, partial, metadata={"fastnn": json.dumps(description)})
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _compiled_config(model: Sequential) -> dict[str, Any] | None:
+    if model.loss is None or model.optimizer is None:
+        return None
+    for metric in model.metrics:
+        if metric.name not in METRICS:
+            raise ValueError(f"metrics: {metric.name!r} is a Python function, which a file cannot hold; call "
+                             "model.compile without it before saving")
+    if callable(model.optimizer.learning_rate):
+        raise ValueError("optimizer: its learning_rate is a Python function, which a file cannot hold; set "
+                         "model.optimizer.learning_rate to a number before saving")
+    names = {cls: name for name, cls in OPTIMIZERS.items()}
+    return {"optimizer": {"name": names[type(model.optimizer)], **model.optimizer.get_config()},
+            "loss": {"name": model.loss.name, **model.loss.get_config()}, "metrics": [m.name for m in model.metrics]}
+
+
+def load(path: str | os.PathLike) -> Sequential:
+    """Read a model that `save` wrote, compiled as it was.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    Sequential
+        The model, ready to predict and to be trained on.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is damaged, of another program, or of a newer version.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            description = json.loads((file.metadata() or {}).get("fastnn", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ModelFileError(f"{path}: not a readable model file: {error}") from error
+    if not isinstance(description, dict):
+        raise ModelFileError(f"{path}: a safetensors file, but not of a fastnn model")
+    if description.get("format") != FORMAT_VERSION:
+        raise ModelFileError(f"{path}: format {description.get('format')!r}, this fastnn reads {FORMAT_VERSION}; "
+                             "install a newer fastnn-cpu")
+    try:
+        return _build(description, tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: its description and its arrays do not fit together: {error}") from error
+
+
+def _build(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Sequential:
+    model = Sequential.from_config(description["model"])
+    if compiled := description["compiled"]:
+        loss, optimizer = dict(compiled["loss"]), dict(compiled["optimizer"])
+        model.compile(OPTIMIZERS[optimizer.pop("name")](**optimizer), LOSSES[loss.pop("name")](**loss),
+                      compiled["metrics"])
+    states: list[dict[str, np.ndarray]] = []
+    while any(name.startswith(f"optimizer/{len(states)}/") for name in tensors):
+        prefix = f"optimizer/{len(states)}/"
+        states.append({n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)})
+    arrays = {n.removeprefix("model/"): a for n, a in tensors.items() if n.startswith("model/")}
+    model._restore({"arrays": arrays, "states": states, "update_count": int(description["update_count"]),
+                    "shuffles": int(description["shuffles"]), "history": model.history})
+    return model

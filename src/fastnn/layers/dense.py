@@ -1,0 +1,93 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import checks
+from ..activations import ACTIVATIONS
+from ..initializers import INITIALIZERS
+from ..program import Builder, Operand
+from .base import SOFTMAX, Layer, Vectors, activation_name, emit_activation, emit_slope
+
+
+class Dense(Layer):
+    """y = f(x W + b): every unit sees every input.
+
+    Parameters
+    ----------
+    units : int
+        Number of outputs.
+    activation : str, optional
+        Name of f; the identity where None.
+    use_bias : bool
+        Whether b is there; it starts at zero.
+    kernel_initializer : str
+        How W (n_in, units) starts, a name of `fastnn.initializers.INITIALIZERS`.
+    name : str, optional
+        The layer's name in the model.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(3, "tanh")], input_shape=(2,), seed=0)
+    >>> model.layers[0].weight.shape
+    (2, 3)
+    """
+
+    def __init__(self, units: int, activation: str | None = None, *, use_bias: bool = True,
+                 kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
+        super().__init__(name)
+        self.units = checks.positive_int("units", units)
+        self._activation = activation_name("activation", activation)
+        self.use_bias = checks.boolean("use_bias", use_bias)
+        checks.lookup("kernel_initializer", kernel_initializer, INITIALIZERS)
+        self.kernel_initializer = kernel_initializer
+
+    @property
+    def activation(self) -> str:
+        return self._activation
+
+    def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
+        if len(shape) != 1:
+            raise ValueError(f"layer {self.name!r}: Dense expects samples of shape (features,), got {shape}; "
+                             "put a Flatten layer before it")
+        self.input_shape, self.output_shape = shape, (self.units,)
+        self.segments = {"weight": vectors.parameters.add(f"{self.name}.weight", (shape[0], self.units))}
+        if self.use_bias:
+            self.segments["bias"] = vectors.parameters.add(f"{self.name}.bias", (self.units,))
+
+    def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        n_in, n_out = self.input_shape[0], self.units
+        return {"weight": INITIALIZERS[self.kernel_initializer](rng, (n_in, n_out), n_in, n_out)}
+
+    def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
+        name = self.activation if activate else "identity"
+        y = builder.arena(("B", self.units))
+        z = None
+        fused = "identity" if name == SOFTMAX else name
+        if builder.training and fused != "identity" and ACTIVATIONS[fused].derivative_of == "input":
+            z = builder.arena(y.shape)
+        bias = builder.parameter(self.segments["bias"]) if self.use_bias else None
+        builder.emit("dense_forward", x, builder.parameter(self.segments["weight"]), bias, y, z,
+                     activation=fused, alpha=0.0)
+        if name == SOFTMAX:
+            z, y = y, emit_activation(builder, SOFTMAX, y)
+        builder.saved[self] = name, x, z, y
+        return y
+
+    def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
+        name, x, z, y = builder.saved[self]
+        dz = emit_slope(builder, name, dy, z, y)
+        dx = None
+        if need_dx:
+            dx = builder.arena(x.shape)
+            builder.emit("dense_backward_input", dz, builder.parameter(self.segments["weight"]), None, dx,
+                         activation="identity")
+        builder.emit("dense_backward_parameters", x, dz, builder.gradient(self.segments["weight"]),
+                     builder.gradient(self.segments["bias"]) if self.use_bias else None)
+        return dx
+
+    def get_config(self) -> dict[str, object]:
+        return {"units": self.units, "activation": self.activation, "use_bias": self.use_bias,
+                "kernel_initializer": self.kernel_initializer, **super().get_config()}

@@ -1,0 +1,108 @@
+"""Layers without weights: Activation, Flatten, Standardize."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..program import Builder, Operand
+from .base import Layer, Vectors, activation_name, emit_activation, emit_slope
+
+
+class Activation(Layer):
+    """y = f(x), element by element; "softmax" row by row.
+
+    Parameters
+    ----------
+    activation : str
+        Name of f.
+    name : str, optional
+        The layer's name in the model.
+    """
+
+    def __init__(self, activation: str, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self._activation = activation_name("activation", activation)
+
+    @property
+    def activation(self) -> str:
+        return self._activation
+
+    def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
+        name = self.activation if activate else "identity"
+        y = emit_activation(builder, name, x)
+        builder.saved[self] = name, x, y
+        return y
+
+    def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
+        name, x, y = builder.saved[self]
+        return emit_slope(builder, name, dy, x, y) if need_dx else None
+
+    def get_config(self) -> dict[str, object]:
+        return {"activation": self.activation, **super().get_config()}
+
+
+class Flatten(Layer):
+    """Samples of any shape as one row of features, in C order; costs nothing."""
+
+    def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
+        self.input_shape, self.output_shape = shape, (math.prod(shape),)
+
+    def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
+        return x
+
+    def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
+        return dy
+
+
+class Standardize(Layer):
+    """y = (x - mean) / deviation, feature by feature, with the training set's numbers.
+
+    `fit` takes the mean and the standard deviation of its training rows the first time it runs; they are
+    saved with the model and used for every later row. A feature that never varies becomes zero. The layer
+    stands first in a model (a Flatten may come before it).
+
+    Parameters
+    ----------
+    name : str, optional
+        The layer's name in the model.
+    """
+
+    def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
+        self.input_shape = self.output_shape = shape
+        n = math.prod(shape)
+        self.persistent = {"mean": vectors.persistent.add(f"{self.name}.mean", (n,)),
+                           "scale": vectors.persistent.add(f"{self.name}.scale", (n,)),
+                           "adapted": vectors.persistent.add(f"{self.name}.adapted", (1,))}
+
+    def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        return {"scale": np.ones(self.persistent["scale"].shape)}
+
+    def statistics(self, rows: np.ndarray, block: int = 4096) -> dict[str, np.ndarray]:
+        """Mean and 1 / deviation of the rows' features, in float64, reading `block` rows at a time.
+
+        Blocks are combined by their means and squared deviations (Chan, Golub and LeVeque 1983)."""
+        count, mean, squares = 0, 0.0, 0.0
+        for start in range(0, len(rows), block):
+            part = np.asarray(rows[start:start + block], np.float64).reshape(-1, math.prod(self.input_shape))
+            part_mean = part.mean(axis=0)
+            delta, total = part_mean - mean, count + len(part)
+            squares = squares + ((part - part_mean) ** 2).sum(axis=0) + delta * delta * (count * len(part) / total)
+            mean = mean + delta * (len(part) / total)
+            count = total
+        deviation = np.sqrt(squares / count)
+        constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
+        scale = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+        return {"mean": mean, "scale": scale, "adapted": np.ones(1)}
+
+    def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
+        y = builder.arena(x.shape)
+        operands = (builder.persistent_array(self.persistent[k]) for k in ("mean", "scale"))
+        builder.emit("standardize", x, *operands, y)
+        return y
+
+    def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
+        if need_dx:
+            raise ValueError(f"layer {self.name!r}: Standardize must come before every layer with weights")
+        return None

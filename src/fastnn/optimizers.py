@@ -1,0 +1,152 @@
+"""Optimizers: each is one op, applied to every parameter array after the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from . import checks
+from .program import Builder, Segment
+
+
+class Optimizer:
+    """A rule that moves parameters along their gradients.
+
+    Attributes
+    ----------
+    learning_rate : float or callable
+        The rate, or a function from the number of updates done to the rate. It may be set at any time;
+        the next chunk of steps uses it.
+    """
+
+    op = ""
+    n_states = 0
+
+    def __init__(self, learning_rate: float | Callable[[int], float]) -> None:
+        self.learning_rate = learning_rate if callable(learning_rate) else \
+            checks.positive_float("learning_rate", learning_rate)
+
+    def rates(self, first: int, n: int) -> np.ndarray:
+        """The learning rates of updates first, first + 1, ..."""
+        if callable(self.learning_rate):
+            return np.array([self.learning_rate(first + i) for i in range(n)], np.float64)
+        return np.full(n, self.learning_rate, np.float64)
+
+    def scalars(self) -> dict[str, float]:
+        """The op's settings."""
+        return {"rate_factor": 1.0, "beta1": 0.0, "beta2": 0.0, "epsilon": 0.0}
+
+    def emit(self, builder: Builder, segment: Segment) -> None:
+        """Emit the update of one parameter array."""
+        states = [builder.state(segment, i) for i in range(self.n_states)]
+        settings = self.scalars()
+        settings["rate_factor"] *= segment.rate_factor
+        builder.emit(self.op, builder.gradient(segment), builder.parameter(segment), *states, **settings)
+
+    def get_config(self) -> dict[str, object]:
+        return {"learning_rate": self.learning_rate}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: w -= rate dw; with momentum the two rules below.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The rate.
+    momentum : float
+        0 <= momentum < 1; v = momentum v - rate dw, w += v.
+    nesterov : bool
+        Look ahead: w += momentum v - rate dw, with the new v.
+
+    Notes
+    -----
+    The rate stands inside the velocity, as in Keras and CS231n; PyTorch's stands outside, which is the same
+    as long as the rate does not change.
+    """
+
+    def __init__(self, learning_rate: float | Callable[[int], float] = 0.01, momentum: float = 0.0,
+                 nesterov: bool = False) -> None:
+        super().__init__(learning_rate)
+        self.momentum = checks.fraction("momentum", momentum)
+        self.nesterov = checks.boolean("nesterov", nesterov)
+        if nesterov and not momentum:
+            raise ValueError("nesterov: expected a momentum above 0 with it, got momentum=0; try momentum=0.9")
+
+    @property
+    def op(self) -> str:  # type: ignore[override]
+        return "nesterov" if self.nesterov else "momentum" if self.momentum else "sgd"
+
+    @property
+    def n_states(self) -> int:  # type: ignore[override]
+        return 1 if self.momentum else 0
+
+    def scalars(self):
+        return {**super().scalars(), "beta1": self.momentum}
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
+
+
+class Momentum(SGD):
+    """SGD with momentum 0.9 unless told otherwise (Polyak 1964)."""
+
+    def __init__(self, learning_rate: float | Callable[[int], float] = 0.01, momentum: float = 0.9,
+                 nesterov: bool = False) -> None:
+        super().__init__(learning_rate, momentum, nesterov)
+
+
+class Nesterov(SGD):
+    """SGD with Nesterov's momentum, 0.9 unless told otherwise (Sutskever et al. 2013)."""
+
+    def __init__(self, learning_rate: float | Callable[[int], float] = 0.01, momentum: float = 0.9,
+                 nesterov: bool = True) -> None:
+        super().__init__(learning_rate, momentum, nesterov)
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015).
+
+    m = beta_1 m + (1 - beta_1) dw; v = beta_2 v + (1 - beta_2) dw^2;
+    w -= rate (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon).
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        The rate.
+    beta_1, beta_2 : float
+        How slowly the two running averages move.
+    epsilon : float
+        1e-8 as in the paper and PyTorch (Keras: 1e-7), added to the root after the bias correction.
+    """
+
+    op = "adam"
+    n_states = 2
+
+    def __init__(self, learning_rate: float | Callable[[int], float] = 1e-3, beta_1: float = 0.9,
+                 beta_2: float = 0.999, epsilon: float = 1e-8) -> None:
+        super().__init__(learning_rate)
+        self.beta_1, self.beta_2 = checks.fraction("beta_1", beta_1), checks.fraction("beta_2", beta_2)
+        self.epsilon = checks.positive_float("epsilon", epsilon)
+
+    def scalars(self):
+        return {"rate_factor": 1.0, "beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
+
+    def get_config(self):
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "momentum": Momentum, "nesterov": Nesterov, "adam": Adam}
+
+
+def get(optimizer: str | Optimizer) -> Optimizer:
+    """An optimizer from its name, with its default settings, or the optimizer itself."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise TypeError(f"optimizer: expected a name or a fastnn Optimizer, got {type(optimizer).__name__}")
+    return checks.lookup("optimizer", optimizer, OPTIMIZERS)()

@@ -1,0 +1,425 @@
+"""The Program: a flat list of ops over one arena, which both backends run.
+
+An `Op` names a kernel, its operands, its settings and its phase. An `Operand` says where an array lives
+(`Space`), its dtype, its shape in numbers and in the symbols ``"B"`` (rows of a block), ``"T"`` (steps in
+time) and ``"BT"``, and its strides. A `Program` is immutable; `Program.plan` gives the arena's layout for a
+largest number of rows, and a backend's ``Run`` owns the memory of one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+
+PAD = 16  # elements: the last axis of every array inside is padded to whole vectors of any instruction set
+ALIGN = 64  # bytes
+
+
+class Space(IntEnum):
+    """Where an operand lives; ``BOUND + i`` is the i-th array that the caller binds."""
+
+    NONE, PARAMETER, GRADIENT, OPTIMIZER_STATE, PERSISTENT, ARENA, WORKSPACE, CONSTANT, BOUND = range(9)
+
+
+class Phase(IntEnum):
+    GATHER, FORWARD, LOSS, BACKWARD, TRANSFORM, UPDATE = range(6)
+
+
+class Kind(IntEnum):
+    NATIVE, HOST, COLLECTIVE = range(3)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An array of a Program. `offset` counts bytes in its space; in the arena `slot` stands for it until
+    planned. `index` is the number of a bound array."""
+
+    space: Space
+    dtype: np.dtype
+    shape: tuple[int | str, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+    slot: int = -1
+    index: int = 0
+
+    def place(self) -> tuple[int, int, int]:
+        """What two operands share exactly if they are the same memory."""
+        return int(self.space) + self.index, self.slot, self.offset
+
+
+@dataclass(frozen=True)
+class OpSchema:
+    """What an op is: operand names, settings, who owns what in a team, and its cost.
+
+    `by_row` and `owned` name operands of which a thread touches only its own rows (``fnn_own_rows``) or its
+    own region (``fnn_own``); between two ops that own an array alike no barrier is needed.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    optional: frozenset[str]
+    dims: tuple[str, ...]
+    scalars: tuple[str, ...]
+    by_row: frozenset[str]
+    owned: frozenset[str]
+    flops: Callable[[dict[str, tuple[int, ...]]], int]
+    kernel: Callable[..., object]
+    in_place: bool
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return self.inputs + self.outputs
+
+
+OPS: dict[str, OpSchema] = {}
+
+
+def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", owned: str = "",
+       flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False) -> Callable:
+    """Register the decorated NumPy kernel as the op of its name; `operands` reads as in ``csrc/ops.def``.
+
+    `in_place` ops read their outputs before writing them (optimizer steps)."""
+
+    def register(kernel: Callable) -> Callable:
+        inputs, outputs = ([n.strip("?") for n in side.split()] for side in operands.split("->"))
+        optional = frozenset(n.strip("?") for n in operands.split() if n.endswith("?"))
+        OPS[kernel.__name__] = OpSchema(
+            kernel.__name__, tuple(inputs), tuple(outputs), optional, tuple(dims.split()), tuple(scalars.split()),
+            frozenset(by_row.split()), frozenset(owned.split()), flops, kernel, in_place)
+        return kernel
+
+    return register
+
+
+@dataclass(frozen=True)
+class Op:
+    """One record of a Program. `operands` follow the schema's order, None where absent; `function` is what a
+    host op calls with the operands as arrays; `layer` is the name of the layer it came from."""
+
+    name: str
+    operands: tuple[Operand | None, ...]
+    settings: tuple[tuple[str, object], ...]
+    phase: Phase
+    layer: str = ""
+    accumulate: bool = False
+    kind: Kind = Kind.NATIVE
+    barrier: bool = False
+    function: Callable[..., None] | None = None
+    n_inputs: int = 0
+
+    @property
+    def reads(self) -> list[Operand]:
+        in_place = self.accumulate or (self.kind is Kind.NATIVE and OPS[self.name].in_place)
+        return [o for i, o in enumerate(self.operands) if o is not None and (i < self.n_inputs or in_place)]
+
+    @property
+    def writes(self) -> list[Operand]:
+        return [o for o in self.operands[self.n_inputs:] if o is not None]
+
+    def operand(self, name: str) -> Operand | None:
+        return self.operands[OPS[self.name].operands.index(name)]
+
+    def ownership(self, operand: Operand) -> str:
+        """How a team shares the operand inside this op: "rows", "region" or "" (read or written across)."""
+        if self.kind is not Kind.NATIVE:
+            return ""
+        schema = OPS[self.name]
+        names = [n for n, o in zip(schema.operands, self.operands, strict=True) if o == operand]
+        if all(n in schema.by_row for n in names):
+            return "rows"
+        return "region" if all(n in schema.owned for n in names) else ""
+
+
+def resolve(shape: Sequence[int | str], batch: int, time: int = 1) -> tuple[int, ...]:
+    """The shape with the symbols replaced."""
+    sizes = {"B": batch, "T": time, "BT": batch * time}
+    return tuple(sizes[n] if isinstance(n, str) else n for n in shape)
+
+
+def padded(n: int) -> int:
+    return -(-n // PAD) * PAD
+
+
+def leading_dimension(n: int, itemsize: int) -> int:
+    """Elements from row to row: whole vectors, and off the powers of two that make rows collide in cache."""
+    ld = padded(n)
+    return ld + PAD if ld * itemsize % 2048 == 0 else ld
+
+
+def strides_of(shape: Sequence[int | str], dtype: np.dtype) -> tuple[int, ...]:
+    """Strides in elements of an array inside, with its last axis padded."""
+    if len(shape) < 2:
+        return (1,)
+    if len(shape) != 2:
+        raise NotImplementedError(f"arrays inside have one or two axes, got {tuple(shape)}")
+    return leading_dimension(int(shape[-1]), dtype.itemsize), 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One array of a parameter vector: `offset` and strides in elements."""
+
+    name: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    trainable: bool = True
+    rate_factor: float = 1.0
+
+    def view(self, vector: np.ndarray) -> np.ndarray:
+        """The segment's logical array as a view into `vector`."""
+        return np.lib.stride_tricks.as_strided(
+            vector[self.offset:], self.shape, tuple(s * vector.itemsize for s in self.strides))
+
+    def operand(self, space: Space, dtype: np.dtype, base: int = 0) -> Operand:
+        return Operand(space, dtype, self.shape, self.strides, (base + self.offset) * dtype.itemsize)
+
+
+class Layout:
+    """Segments packed into one vector, each 64-byte aligned for either dtype."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype = dtype
+        self.segments: dict[str, Segment] = {}
+        self.size = 0
+
+    def add(self, name: str, shape: tuple[int, ...], **settings) -> Segment:
+        strides = strides_of(shape, self.dtype)
+        segment = Segment(name, shape, strides, self.size, **settings)
+        self.size += padded(shape[0] * strides[0])
+        self.segments[name] = segment
+        return segment
+
+    def zeros(self) -> np.ndarray:
+        return aligned_zeros(self.size, self.dtype)
+
+
+def aligned_zeros(size: int, dtype: np.dtype | type) -> np.ndarray:
+    """A 64-byte aligned vector of zeros."""
+    dtype = np.dtype(dtype)
+    raw = np.zeros(size * dtype.itemsize + ALIGN, np.uint8)
+    start = -raw.ctypes.data % ALIGN
+    return raw[start:start + size * dtype.itemsize].view(dtype)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Byte offset of each arena slot, and the arena's size, for at most `rows` rows a block."""
+
+    rows: int
+    offsets: tuple[int, ...]
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """An immutable list of ops. `parameters` and `persistent` describe the vectors they run on.
+
+    `blockable`: a step's rows may be run a block at a time, adding up gradients."""
+
+    ops: tuple[Op, ...]
+    parameters: Layout
+    persistent: Layout
+    n_slots: int
+    blockable: bool = True
+    cache: dict = field(default_factory=dict, repr=False, compare=False)
+
+    def plan(self, rows: int, time: int = 1) -> Plan:
+        """Lay the arena out: slots whose lives do not overlap may share bytes. First fit, largest first.
+
+        A life counts in stretches between barriers: within one, threads are at different ops."""
+        if (rows, time) in self.cache:
+            return self.cache[rows, time]
+        sizes, first, last = [0] * self.n_slots, [len(self.ops)] * self.n_slots, [-1] * self.n_slots
+        stretch = 0
+        for o in self.ops:
+            stretch += o.barrier
+            for a in (a for a in o.operands if a is not None and a.space is Space.ARENA):
+                shape = resolve(a.shape, rows, time)
+                bytes_ = shape[0] * a.strides[0] * a.dtype.itemsize
+                sizes[a.slot] = max(sizes[a.slot], -(-bytes_ // ALIGN) * ALIGN)
+                first[a.slot] = min(first[a.slot], stretch)
+                last[a.slot] = max(last[a.slot], stretch)
+        offsets = [0] * self.n_slots
+        placed: list[int] = []
+        for slot in sorted(range(self.n_slots), key=lambda s: (-sizes[s], s)):
+            at = 0
+            for other in sorted(placed, key=lambda s: offsets[s]):
+                lives_together = first[slot] <= last[other] and first[other] <= last[slot]
+                if lives_together and at < offsets[other] + sizes[other] and offsets[other] < at + sizes[slot]:
+                    at = offsets[other] + sizes[other]
+            offsets[slot] = at
+            placed.append(slot)
+        size = max((offsets[s] + sizes[s] for s in range(self.n_slots)), default=0)
+        self.cache[rows, time] = plan = Plan(rows, tuple(offsets), size)
+        return plan
+
+    def cost(self, rows: int, time: int = 1) -> list[tuple[Op, int, int]]:
+        """(op, floating-point operations, bytes moved) for each op on `rows` rows."""
+        result = []
+        for o in self.ops:
+            shapes = [None if a is None else resolve(a.shape, rows, time) for a in o.operands]
+            moved = sum(int(np.prod(resolve(a.shape, rows, time))) * a.dtype.itemsize for a in o.reads + o.writes)
+            flops = 0
+            if o.kind is Kind.NATIVE:
+                named = dict(zip(OPS[o.name].operands, shapes, strict=True))
+                flops = OPS[o.name].flops({k: v for k, v in named.items() if v is not None})
+            result.append((o, int(flops), moved))
+        return result
+
+    def flops(self, rows: int) -> int:
+        return sum(flops for _, flops, _ in self.cost(rows))
+
+
+class Builder:
+    """Collects the ops of one Program; layers and losses emit into it."""
+
+    def __init__(self, parameters: Layout, persistent: Layout, *, training: bool) -> None:
+        self.parameters, self.persistent, self.training = parameters, persistent, training
+        self.dtype = parameters.dtype
+        self.ops: list[Op] = []
+        self.n_slots = 0
+        self.phase = Phase.FORWARD
+        self.layer = ""
+        self.saved: dict = {}  # what a layer's backward needs of its forward
+        self.losses: list[tuple[Operand, Operand | None]] = []  # (row_loss, weight) to be summed
+
+    def arena(self, shape: tuple[int | str, ...], dtype: np.dtype | type | None = None) -> Operand:
+        dtype = np.dtype(self.dtype if dtype is None else dtype)
+        self.n_slots += 1
+        return Operand(Space.ARENA, dtype, shape, strides_of(shape, dtype), slot=self.n_slots - 1)
+
+    def bound(self, index: int, shape: tuple[int | str, ...], dtype: np.dtype | type) -> Operand:
+        return Operand(Space.BOUND, np.dtype(dtype), shape, (int(np.prod(shape[1:], dtype=int)), 1)[:len(shape)], index=index)
+
+    def parameter(self, segment: Segment) -> Operand:
+        return segment.operand(Space.PARAMETER, self.dtype)
+
+    def persistent_array(self, segment: Segment) -> Operand:
+        return segment.operand(Space.PERSISTENT, self.dtype)
+
+    def gradient(self, segment: Segment) -> Operand:
+        return segment.operand(Space.GRADIENT, self.dtype)
+
+    def state(self, segment: Segment, index: int) -> Operand:
+        """The `index`-th optimizer state array of a parameter."""
+        return segment.operand(Space.OPTIMIZER_STATE, self.dtype, index * self.parameters.size)
+
+    def emit(self, name: str, *operands: Operand | None, accumulate: bool = False, **settings) -> None:
+        schema = OPS[name]
+        missing = len(schema.operands) - len(operands)
+        operands += (None,) * missing
+        for operand_name, operand in zip(schema.operands, operands, strict=True):
+            if operand is None and operand_name not in schema.optional:
+                raise ValueError(f"op {name}: operand {operand_name} is missing")
+        known = {**dict.fromkeys(schema.dims, 0), **dict.fromkeys(schema.scalars, 0.0)}
+        if unknown := set(settings) - set(known):
+            raise ValueError(f"op {name} has no setting {sorted(unknown)}")
+        self.ops.append(Op(name, operands, tuple({**known, **settings}.items()), self.phase, self.layer, accumulate,
+                           n_inputs=len(schema.inputs)))
+
+    def emit_host(self, function: Callable[..., None], inputs: Sequence[Operand], outputs: Sequence[Operand],
+                  kind: Kind = Kind.HOST) -> None:
+        """A step that Python runs: ``function(*inputs, *outputs)`` on arrays, outputs written in place."""
+        self.ops.append(Op(getattr(function, "__name__", "host"), (*inputs, *outputs), (), self.phase, self.layer,
+                           kind=kind, function=function, n_inputs=len(inputs)))
+
+    def program(self, *, fuse_update: bool = True) -> Program:
+        ops = _fuse_slopes(self.ops)
+        if fuse_update:
+            ops = _fuse_updates(ops)
+        blockable = not any(o.name == "dense_backward_update" for o in ops)
+        return Program(tuple(_barriers(ops)), self.parameters, self.persistent, self.n_slots, blockable)
+
+
+def _fuse_slopes(ops: list[Op]) -> list[Op]:
+    """dense_backward_input followed by activation_backward on its result becomes one op, where nothing else
+    reads the result in between."""
+    result: list[Op] = []
+    for o in ops:
+        if o.name == "activation_backward" and o.kind is Kind.NATIVE:
+            dy, f, dz = o.operands
+            at = next((i for i, other in enumerate(result) if dy in other.writes), None)
+            if at is not None and _takes_slope(result[at]) and sum(dy in other.reads for other in ops) == 1:
+                result[at] = replace(result[at], operands=(*result[at].operands[:2], f, dz), settings=o.settings)
+                continue
+        result.append(o)
+    return result
+
+
+def _takes_slope(o: Op) -> bool:
+    return o.name == "dense_backward_input" and o.kind is Kind.NATIVE and not o.accumulate and o.operand("f") is None
+
+
+OPTIMIZER_OPS = ("sgd", "momentum", "nesterov", "adam")
+
+
+def _fuse_updates(ops: list[Op]) -> list[Op]:
+    """dense_backward_parameters and the optimizer's steps on its gradients become one op, where nothing else
+    reads or writes those gradients. The result is the same bit for bit."""
+    touched: dict[tuple, int] = {}
+    for o in ops:
+        for a in {a for a in o.operands if a is not None and a.space is Space.GRADIENT}:
+            touched[a.place()] = touched.get(a.place(), 0) + 1
+    steps = {o.operands[0].place(): o for o in ops if o.kind is Kind.NATIVE and o.name in OPTIMIZER_OPS}
+    result, gone = [], set()
+    for o in ops:
+        if o.name == "dense_backward_parameters" and not o.accumulate:
+            gradients = [a for a in o.writes if a is not None]
+            updates = [steps.get(a.place()) for a in gradients]
+            alike = all(u is not None and (u.name, u.settings) == (updates[0].name, updates[0].settings) for u in updates)
+            if alike and all(touched[a.place()] == 2 for a in gradients) and not _read_later(ops, o, updates):
+                operands = list(o.operands[:2])
+                for u in updates:
+                    operands += [*u.operands[1:], *(None,) * (4 - len(u.operands))]
+                operands += [None] * (8 - len(operands))
+                settings = (("optimizer", updates[0].name), *updates[0].settings)
+                result.append(Op("dense_backward_update", tuple(operands), settings, Phase.UPDATE, o.layer, n_inputs=2))
+                gone.update(id(u) for u in updates)
+                continue
+        if id(o) not in gone:
+            result.append(o)
+    return result
+
+
+def _read_later(ops: list[Op], o: Op, updates: list[Op]) -> bool:
+    """Whether an op between `o` and the updates reads a parameter that they change."""
+    changed = {u.operands[1].place() for u in updates}
+    between = (other for other in ops[ops.index(o) + 1:] if other not in updates)
+    return any(a.place() in changed for other in between for a in other.reads)
+
+
+def _barriers(ops: list[Op]) -> list[Op]:
+    """Mark the ops before which a team must meet: those that touch what another thread may have written, or
+    write what another may still read, since the last meeting."""
+    result: list[Op] = []
+    since: list[Op] = []
+    for o in ops:
+        if any(_conflict(earlier, o) for earlier in since):
+            o = replace(o, barrier=True)
+            since = []
+        since.append(o)
+        result.append(o)
+    return result
+
+
+def _conflict(earlier: Op, later: Op) -> bool:
+    for a in earlier.reads + earlier.writes:
+        for b in later.reads + later.writes:
+            if a.place() != b.place() or not (a in earlier.writes or b in later.writes):
+                continue
+            mine = earlier.ownership(a)
+            if not mine or mine != later.ownership(b) or a.shape != b.shape:
+                return True
+    return False
+
+
+@lru_cache(maxsize=None)
+def setting_names(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of an op's dims and scalars."""
+    return OPS[name].dims, OPS[name].scalars

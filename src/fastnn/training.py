@@ -1,0 +1,384 @@
+"""The training loop: chunks of steps in the backend, everything else between them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .backends import Halt, Pass
+from .callbacks import Callback, CallbackList, ProgressBar
+from .history import History
+from .layers import Standardize
+from .model import LARGEST_BLOCK, OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry, Sequential, step_weights
+
+CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
+SNAPSHOT_SHARE = 0.01  # of the time of training that copying the last good numbers may take
+
+
+class DivergenceError(FloatingPointError):
+    """Training produced a value that is not finite; the model holds the last good weights.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Where, both from 0.
+    layer : str
+        The first layer with such a value, "loss" for the loss itself.
+    """
+
+    def __init__(self, epoch: int, step: int, layer: str, what: str, good_step: int) -> None:
+        self.epoch, self.step, self.layer = epoch, step, layer
+        super().__init__(
+            f"training diverged in epoch {epoch}, step {step}: the first values that are not finite are in layer "
+            f"{layer!r} ({what}). The weights are those before step {good_step} of that epoch. Try a smaller learning "
+            "rate, standardized inputs (a Standardize layer first) or smaller initial weights.")
+
+
+def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: int = 1, *,
+        validation_split: float = 0.0, validation_data: tuple | None = None, sample_weight: Any = None,
+        shuffle: bool = True, callbacks: Iterable[Callback] | Callback | None = None, verbose: int = 1) -> History:
+    """Train a compiled model.
+
+    Parameters
+    ----------
+    model : Sequential
+        The model, compiled.
+    X : array_like, shape (n, *input_shape)
+        Samples. Arrays of float32, float64 and integers are read where they are, row by row, a
+        ``np.memmap`` too; nothing is copied. Or an iterable of batches ``(X, y)`` or ``(X, y, weight)``,
+        walked once per epoch; then `y` stays out.
+    y : array_like
+        Targets, as the loss takes them: labels ``(n,)`` or rows ``(n, n_out)``.
+    batch_size : int
+        Rows of a step, from 1 to all; the last step of an epoch takes what is left.
+    epochs : int
+        Passes over the rows.
+    validation_split : float
+        Share of the rows, taken from the end before any shuffling, that is held out.
+    validation_data : tuple, optional
+        ``(X, y)`` or ``(X, y, weight)`` to evaluate after each epoch, instead.
+    sample_weight : array_like, shape (n,), optional
+        Weight of each row in the loss: a step's loss is the weighted mean of its rows'.
+    shuffle : bool
+        Draw a new order of the rows for each epoch.
+    callbacks : Callback or iterable of Callback, optional
+        Called at the points of `fastnn.Callback`.
+    verbose : {0, 1, 2}
+        0 is silent, 1 draws a progress bar, 2 prints a line per epoch.
+
+    Returns
+    -------
+    History
+        Per epoch: "loss" and metrics over the epoch's steps as they went, "val_loss" and validation metrics.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments that do not fit, before any work; for a row of a memmap that is not finite, before a
+        step uses it.
+    DivergenceError
+        When a value stops being finite.
+    KeyboardInterrupt
+        After Ctrl-C, with weights, optimizer and ``model.history`` as they were after the last step.
+    """
+    model._require_compiled()
+    epochs = checks.positive_int("epochs", epochs)
+    shuffle = checks.boolean("shuffle", shuffle)
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"verbose: expected 0, 1 or 2, got {verbose!r}")
+    validation = _validation(model, validation_data, validation_split)
+    callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+    if verbose:
+        callbacks.append(ProgressBar(verbose))
+    if y is None:
+        if validation_split or sample_weight is not None:
+            raise ValueError("y: expected with validation_split and sample_weight; batches carry their own weights")
+        source: _Arrays | _Batches = _Batches(model, X)
+    else:
+        batch_size = checks.positive_int("batch_size", batch_size)
+        X, y, weight = model._checked(X, y, sample_weight)
+        held_out = int(len(X) * checks.fraction("validation_split", validation_split))
+        if held_out:
+            validation = tuple(a if a is None else a[len(X) - held_out:] for a in (X, y, weight))
+            X, y, weight = (a if a is None else a[:len(a) - held_out] for a in (X, y, weight))
+        _adapt(model, X)
+        source = _Arrays(model, X, y, weight, min(batch_size, len(X)), shuffle)
+    with _alone(model), _deferred_interrupt() as interrupted:
+        return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted)
+
+
+def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
+    """Take one step on one batch; returns {"loss": ...} as it was before the step."""
+    model._require_compiled()
+    with _alone(model), _deferred_interrupt() as interrupted:
+        X, y, weight = model._checked(X, y, sample_weight)
+        _adapt(model, X)
+        totals = _Totals()
+        _Arrays(model, X, y, weight, len(X), False).run_epoch(0, totals, CallbackList([]), interrupted)
+        return {"loss": totals.loss()}
+
+
+def _validation(model: Sequential, data: tuple | None, split: float) -> tuple | None:
+    if data is None:
+        return None
+    if split:
+        raise ValueError("validation_data: expected without validation_split, got both")
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise TypeError(f"validation_data: expected (X, y) or (X, y, weight), got {type(data).__name__}")
+    return model._checked(data[0], data[1], data[2] if len(data) == 3 else None, ("validation X", "validation y"))
+
+
+def _adapt(model: Sequential, X: np.ndarray) -> None:
+    """Give Standardize layers the training set's numbers, once."""
+    for layer in model.layers:
+        if isinstance(layer, Standardize):
+            arrays = model._arrays(layer)
+            if not arrays["adapted"][0]:
+                for name, value in layer.statistics(X).items():
+                    arrays[name][...] = value
+
+
+@contextmanager
+def _alone(model: Sequential) -> Iterator[None]:
+    """Refuse a second thread that trains the same model."""
+    if not model._training.acquire(blocking=False):
+        raise RuntimeError("this model is being trained in another thread; train a model.copy() instead")
+    try:
+        yield
+    finally:
+        model._training.release()
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[list[bool]]:
+    """Note Ctrl-C instead of raising between two statements that belong together; raised after the chunk."""
+    noted: list[bool] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(True)
+
+    if threading.current_thread() is not threading.main_thread() or \
+            signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield noted
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class _Totals:
+    """Loss and metrics of an epoch as its steps go by."""
+
+    def __init__(self) -> None:
+        self.loss_sum = self.weight_sum = 0.0
+
+    def add(self, losses: np.ndarray, weights: np.ndarray) -> None:
+        self.loss_sum += float(losses @ weights)
+        self.weight_sum += float(weights.sum())
+
+    def loss(self) -> float:
+        return self.loss_sum / self.weight_sum
+
+
+def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validation: tuple | None,
+           callbacks: CallbackList, interrupted: list[bool]) -> History:
+    model.stop_training = False
+    model.history = History()
+    callbacks.set_model(model)
+    callbacks.set_params({"epochs": epochs, "steps": source.steps, "batch_size": source.batch, "rows": source.rows})
+    try:
+        callbacks.on_train_begin({})
+        for epoch in range(epochs):
+            callbacks.on_epoch_begin(epoch, {})
+            totals = _Totals()
+            logs = source.run_epoch(epoch, totals, callbacks, interrupted)
+            if validation is not None:
+                results = model.evaluate(validation[0], validation[1], sample_weight=validation[2])
+                logs |= {f"val_{name}": value for name, value in results.items()}
+            model.history.append(epoch, logs)
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+    finally:
+        callbacks.on_train_end(model.history.last())
+    return model.history
+
+
+class _Arrays:
+    """Rows of arrays, in a new order each epoch."""
+
+    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, batch: int,
+                 shuffle: bool) -> None:
+        self.model, self.X, self.y, self.weight, self.batch, self.shuffle = model, X, y, weight, batch, shuffle
+        self.rows, self.steps = len(X), -(-len(X) // batch)
+        self.block = min(batch, LARGEST_BLOCK)
+        self.staged = not checks.is_gatherable(X)
+        self.outputs = np.empty((self.rows, *model.output_shape), model.dtype) if model.metrics else None
+        self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None, self.block == batch)
+        self.snapshot_seconds = 0.0
+        self.chunk = 1  # steps of the next chunk
+
+    def order(self) -> np.ndarray | None:
+        if not self.shuffle:
+            return None
+        self.model.shuffles += 1
+        return np.random.default_rng([self.model.seed, 1, self.model.shuffles]).permutation(self.rows)
+
+    def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList, interrupted: list[bool]) -> dict[str, float]:
+        """All steps of an epoch, in chunks of about CHUNK_SECONDS; the epoch's logs."""
+        order = self.order()
+        walk = Pass(self.rows, self.batch, self.block, order, self.weight, np.empty(self.steps), np.zeros(self.steps))
+        weights = step_weights(walk)
+        with self.model._borrow(self.entry, self.block) as run:
+            self._bind(run, walk)
+            step, good = 0, None
+            while step < self.steps:
+                if good is None or time.perf_counter() - good.taken > self.snapshot_seconds / SNAPSHOT_SHARE:
+                    good = self._snapshot(step)
+                end = step + 1 if callbacks.wants_batches else min(self.steps, step + self.chunk)
+                started = time.perf_counter()
+                halt = self._chunk(run, walk, step, end)
+                self._require_finite(run, walk, good, step, end, halt, epoch)
+                self._adjust_chunk(end - step, time.perf_counter() - started)
+                totals.add(walk.losses[step:end], weights[step:end])
+                logs = {"loss": totals.loss()}
+                callbacks.on_progress(end, logs)
+                if callbacks.wants_batches:
+                    callbacks.on_batch_end(end - 1, {"loss": float(walk.losses[end - 1])})
+                    good = None  # a callback may have changed the weights
+                step = end
+                if interrupted:
+                    raise KeyboardInterrupt
+                if self.model.stop_training and callbacks.wants_batches:
+                    break
+        if self.outputs is not None:
+            targets = self.y if order is None else self.y[order]
+            seen = min(step * self.batch, self.rows)
+            logs |= {m.name: m(targets[:seen], self.outputs[:seen]) for m in self.model.metrics}
+        return logs
+
+    def _bind(self, run: Any, walk: Pass) -> None:
+        walk.update_count = self.model.update_count
+        for slot, array in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight), (OUTPUT_SLOT, self.outputs)):
+            run.bind(slot, None if slot == X_SLOT and self.staged else array)
+        run.begin(walk)
+
+    def _chunk(self, run: Any, walk: Pass, step: int, end: int, check: bool = False) -> Halt | None:
+        """Steps [step, end). Rows that the backend cannot read as they stand are converted first."""
+        updates = self.model.update_count
+        walk.rates[step:end] = self.model.optimizer.rates(updates, end - step)
+        if self.staged:
+            halt = self._staged_chunk(run, walk, step, end, check)
+        else:
+            halt = run.execute(step, end, check=check)
+        self.model.update_count = updates + ((halt.step if halt else end) - step)
+        return halt
+
+    def _staged_chunk(self, run: Any, walk: Pass, step: int, end: int, check: bool) -> Halt | None:
+        first, last = step * self.batch, min(end * self.batch, self.rows)
+        rows = slice(first, last) if walk.index is None else walk.index[first:last]
+        arrays = [np.ascontiguousarray(self.X[rows], self.model.dtype), self.y[rows],
+                  None if self.weight is None else self.weight[rows],
+                  None if self.outputs is None else self.outputs[first:last]]
+        for slot, array in enumerate(arrays):
+            run.bind(slot, array)
+        run.begin(Pass(last - first, self.batch, self.block, None, arrays[WEIGHT_SLOT], walk.rates[step:end],
+                       walk.losses[step:end], self.model.update_count))
+        halt = run.execute(0, end - step, check=check)
+        return halt and Halt(halt.reason, halt.step + step, halt.op, halt.row + first if halt.row >= 0 else -1)
+
+    def _adjust_chunk(self, steps: int, seconds: float) -> None:
+        wanted = int(steps * CHUNK_SECONDS / max(seconds, 1e-7))
+        self.chunk = max(1, min(wanted, 4 * self.chunk))
+
+    # ---- divergence ----
+
+    def _snapshot(self, step: int) -> _Snapshot:
+        started = time.perf_counter()
+        snapshot = _Snapshot(self.model, step)
+        self.snapshot_seconds = snapshot.taken - started
+        return snapshot
+
+    def _require_finite(self, run: Any, walk: Pass, good: _Snapshot, step: int, end: int, halt: Halt | None,
+                        epoch: int) -> None:
+        """Raise what went wrong in steps [step, end), with the last good numbers put back."""
+        if halt and halt.reason == "nonfinite_input":
+            row = halt.row if walk.index is None else int(walk.index[halt.row])
+            raise checks.nonfinite_row(self.X, row, dtype=self.model.dtype)
+        vectors = (self.model._memory.parameters, self.model._memory.state)
+        if np.isfinite(walk.losses[step:end]).all() and all(np.isfinite(v).all() for v in vectors):
+            return
+        good.put_back(self.model)
+        if not self.staged:
+            self._bind(run, walk)
+            walk.update_count = good.update_count - good.step
+            run.begin(walk)
+        halt = self._chunk(run, walk, good.step, end, check=True)
+        good.put_back(self.model)
+        where = run.program.ops[halt.op] if halt else None
+        raise DivergenceError(epoch, halt.step if halt else end - 1, where.layer if where else "loss",
+                              where.name if where else "its sum", good.step)
+
+
+class _Snapshot:
+    """The numbers of a model at the start of a step."""
+
+    def __init__(self, model: Sequential, step: int) -> None:
+        self.step, self.update_count = step, model.update_count
+        memory = model._memory
+        self.vectors = [v.copy() for v in (memory.parameters, memory.state, memory.persistent)]
+        self.taken = time.perf_counter()
+
+    def put_back(self, model: Sequential) -> None:
+        memory = model._memory
+        for vector, saved in zip((memory.parameters, memory.state, memory.persistent), self.vectors, strict=True):
+            vector[...] = saved
+        model.update_count = self.update_count
+
+
+class _Batches:
+    """Batches from an iterable of the caller, walked once per epoch."""
+
+    rows: int | None = None
+    batch: int | None = None
+
+    def __init__(self, model: Sequential, batches: Iterable) -> None:
+        if not isinstance(batches, Iterable) or isinstance(batches, np.ndarray):
+            raise TypeError("y: expected targets; without y, X must be an iterable of (X, y) batches, "
+                            f"got {type(batches).__name__}")
+        self.model, self.batches = model, batches
+        self.steps = len(batches) if hasattr(batches, "__len__") else None
+
+    def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList, interrupted: list[bool]) -> dict[str, float]:
+        logs: dict[str, float] = {}
+        seen: list[tuple[np.ndarray, np.ndarray]] = []
+        for step, batch in enumerate(self.batches):
+            if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+                raise TypeError(f"X: expected batches (X, y) or (X, y, weight), batch {step} is {type(batch).__name__}")
+            X, y, weight = self.model._checked(batch[0], batch[1], batch[2] if len(batch) == 3 else None)
+            _adapt(self.model, X)
+            arrays = _Arrays(self.model, X, y, weight, len(X), False)
+            logs = arrays.run_epoch(epoch, totals, CallbackList([]), interrupted)
+            if arrays.outputs is not None:
+                seen.append((y, arrays.outputs))
+            logs["loss"] = totals.loss()
+            callbacks.on_progress(step + 1, logs)
+            callbacks.on_batch_end(step, logs)
+            if self.model.stop_training:
+                break
+        if not logs:
+            raise ValueError(f"X: expected at least one batch in epoch {epoch}, got none; a generator can be walked only "
+                             "once, so pass a list or an object whose __iter__ starts anew")
+        for metric in self.model.metrics:
+            logs[metric.name] = metric(*(np.concatenate(parts) for parts in zip(*seen, strict=True)))
+        return logs
