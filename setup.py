@@ -74,7 +74,7 @@ class BuildCore(build_ext):
 
     def build_extension(self, ext):
         module = Path(self.get_ext_fullpath(ext.name))
-        notice = module.with_name("_native_missing.txt")  # `fastnn info` shows it: pip hides warnings
+        notice = module.with_name("_native_missing.txt")  # for `fastnn info`: pip hides warnings
         try:
             notice.unlink(missing_ok=True)
             self.find_compiler()
@@ -87,12 +87,12 @@ class BuildCore(build_ext):
         except (errors.BaseError, errors.CCompilerError, OSError) as error:
             if os.environ.get("FASTNN_REQUIRE_NATIVE", "0") != "0":
                 raise
-            message = NO_CORE.format(reason=str(error).strip().rstrip("."))
-            print(f"\n{message}\n", file=sys.stderr)
+            reason = str(error).strip().rstrip(".")
+            print(f"\n{NO_CORE.format(reason=reason)}\n", file=sys.stderr)
             ext.optional = True
             module.unlink(missing_ok=True)  # one from an earlier build
             notice.parent.mkdir(parents=True, exist_ok=True)
-            notice.write_text(message + "\n")
+            notice.write_text(reason + "\n")
 
     def find_compiler(self):
         """Refuse compilers that lack vector extensions; replace a missing one that nobody asked for."""

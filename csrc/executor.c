@@ -176,6 +176,21 @@ static int outputs_finite(const fnn_call *call, int64_t row) {
   return 1;
 }
 
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* the first thread's time in an op, waiting for the others included */
+static void run_timed(const fnn_call *call, const fnn_step *s, fnn_team *team, double *seconds) {
+  barrier(team);
+  const double begin = now();
+  call->run(call, s);
+  barrier(team);
+  if (s->thread == 0) *seconds += now() - begin;
+}
+
 /* Thread 0 notes why and where the run ends; every thread learns of it at a barrier. */
 static void end_run(fnn_team *team, fnn_run_state *run, int status, int64_t step, int64_t block, int64_t op) {
   if (run->status == FNN_DONE) run->status = status;
@@ -214,7 +229,8 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
           if (thread == 0) end_run(team, run, FNN_AT_HOST_OP, step, block, i);
           return;
         }
-        call->run(call, &s);
+        if (run->op_seconds) run_timed(call, &s, team, &run->op_seconds[i]);
+        else call->run(call, &s);
         if (!run->check) continue;
         barrier(team);
         if (thread == 0 && !outputs_finite(call, s.row)) end_run(team, run, FNN_NONFINITE_VALUE, step, block, i);
@@ -294,9 +310,8 @@ const char *fnn_compiler(void) {
 
 double fnn_fork_join_seconds(int n_threads) {
   enum { ROUNDS = 200 };
-  struct timespec begin, end;
   volatile int sink = 0;
-  clock_gettime(CLOCK_MONOTONIC, &begin);
+  const double begin = now();
   for (int i = 0; i < ROUNDS; i++) {
 #ifdef _OPENMP
 #pragma omp parallel num_threads(n_threads)
@@ -304,7 +319,6 @@ double fnn_fork_join_seconds(int n_threads) {
     sink += 1;
 #endif
   }
-  clock_gettime(CLOCK_MONOTONIC, &end);
   (void)n_threads, (void)sink;
-  return ((double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec)) / ROUNDS;
+  return (now() - begin) / ROUNDS;
 }

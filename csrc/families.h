@@ -3,6 +3,7 @@
 #include "simd.h"
 #include "gemm.inc"
 #include "gather.inc"
+#include "softmax.inc"
 #include "activation.inc"
 #include "dense.inc"
 #include "loss.inc"

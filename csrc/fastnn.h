@@ -105,6 +105,7 @@ typedef struct {
   const double *row_weight;                 /* of each row of the bound arrays; NULL: all 1 */
   const double *rates;                      /* learning rate of each step of the pass */
   double *losses;                           /* mean loss of each step of the pass */
+  double *op_seconds;                       /* NULL, or where the time of each op is added up */
   const volatile int32_t *stop;             /* non-zero: come back after the step */
   fnn_call *calls;                          /* room for FNN_BINDINGS * n_ops */
   char *workspace;

@@ -29,6 +29,7 @@ cdef extern from "fastnn.h" nogil:
         const double *row_weight
         const double *rates
         double *losses
+        double *op_seconds
         const int32_t *stop
         fnn_call *calls
         char *workspace

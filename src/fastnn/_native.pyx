@@ -138,6 +138,11 @@ cdef class RunState:
         self.s.update_count = update_count
         self.s.seed = seed
 
+    def set_profile(self, seconds):
+        """Where the time of each op is added up; None: not measured."""
+        self.kept["profile"] = seconds
+        self.s.op_seconds = <double *>(cnp.PyArray_DATA(seconds) if seconds is not None else NULL)
+
     def workspace_bytes(self, cnp.ndarray ops):
         return fnn_workspace_bytes(<const fnn_op *>cnp.PyArray_DATA(ops), ops.size, &self.s)
 

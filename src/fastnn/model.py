@@ -447,10 +447,11 @@ class BoundModel:
         """The gradient of the loss for every parameter, as views that the next call overwrites."""
         model = self.model
         entry = Entry("gradient", self.y.ndim == 1, self.weight is not None)
-        with model._borrow(entry, len(self.X)) as run:
-            for slot, array in enumerate((self.X, self.y, self.weight)):
+        X = _as_gatherable(self.X, model.dtype)
+        with model._borrow(entry, len(X)) as run:
+            for slot, array in enumerate((X, self.y, self.weight)):
                 run.bind(slot, array)
-            run.begin(Pass(len(self.X), len(self.X), len(self.X), row_weight=self.weight, losses=np.zeros(1)))
+            run.begin(Pass(len(X), len(X), len(X), row_weight=self.weight, losses=np.zeros(1)))
             run.execute(0, 1)
         return {n: s.view(model._memory.gradients) for n, s in model._layouts.parameters.segments.items()}
 

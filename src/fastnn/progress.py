@@ -47,7 +47,8 @@ class ProgressBar(Callback):
         self.live = self.verbose == 1 and can_redraw(sys.stdout)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        self.epoch, self.started, self.trained = epoch, time.perf_counter(), None
+        self.epoch, self.started = epoch, time.perf_counter()
+        self.trained: float | None = None
         self.next_draw = self.started + self.first_draw
 
     def on_progress(self, step: int, logs: Logs) -> None:

@@ -130,9 +130,9 @@ def load_mnist(folder: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np
         if images and labels:
             parts[part] = _read_part(images, labels)
         elif images or labels:
-            missing = "labels" if images else "images"
-            raise FileNotFoundError(f"{folder}: {(images or labels).name} is there but its {missing} "
-                                    f"({prefix}-{missing}-idx{1 if images else 3}-ubyte.gz) are not")
+            here, missing = ("images", "labels") if images else ("labels", "images")
+            raise FileNotFoundError(f"{folder}: expected {here} with their {missing}, got {prefix}-{here} only; "
+                                    f"fetch {prefix}-{missing}-idx{1 if images else 3}-ubyte.gz too")
     if not parts:
         raise FileNotFoundError(f"{folder}: expected MNIST's files, such as train-images-idx3-ubyte.gz with "
                                 "train-labels-idx1-ubyte.gz or the same with t10k, found none of them")
