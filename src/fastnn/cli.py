@@ -319,7 +319,7 @@ def choose_machine(arguments: argparse.Namespace, stack: ExitStack) -> str:
         try:
             from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
         except ImportError:
-            raise UsageError("--threads", "expected with the native backend, or with threadpoolctl installed; "
+            raise UsageError("--threads", "expected with the native backend or with threadpoolctl installed; "
                              "set OPENBLAS_NUM_THREADS in the environment instead") from None
         stack.enter_context(threadpool_limits(arguments.threads, user_api="blas"))
         threads = f"{arguments.threads} thread{'' if arguments.threads == 1 else 's'}"

@@ -84,7 +84,8 @@ def binary_accuracy(targets: Any, outputs: Any, threshold: float = 0.5) -> float
     Parameters
     ----------
     targets, outputs : array-like
-        Of one size; targets are 0 and 1, or probabilities, which count as 1 above 0.5.
+        Of one size; targets are 0 and 1, or probabilities, which count as 1 above 0.5. Labels stand for
+        one-hot rows where there are several outputs.
     threshold : float
         Outputs above it mean 1; 0 suits logits.
 
@@ -98,7 +99,7 @@ def binary_accuracy(targets: Any, outputs: Any, threshold: float = 0.5) -> float
     >>> binary_accuracy([0, 1, 1, 0], [[0.2], [0.7], [0.4], [0.1]])
     0.75
     """
-    targets, outputs = _entries("binary_accuracy", targets, outputs)
+    targets, outputs = _values("binary_accuracy", targets, outputs)
     return np.count_nonzero((outputs > threshold) == (targets > 0.5)) / outputs.size
 
 
@@ -200,14 +201,14 @@ def roc_auc(targets: Any, outputs: Any) -> float:
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         targets, outputs = _entries("roc_auc", targets, outputs)
         return _binary_auc(targets > 0.5, outputs)
-    outputs = outputs.reshape(-1, outputs.shape[-1])
+    k = outputs.shape[-1]
     if _has_several_classes(targets, outputs):
-        members = targets > 0.5
+        classes, members = range(k), (targets > 0.5).reshape(-1, k)
     else:
-        members = _labels("roc_auc", targets, outputs)[:, np.newaxis] == np.arange(outputs.shape[1])
-        if outputs.shape[1] == 2:
-            return _binary_auc(members[:, 1], outputs[:, 1])
-    areas = np.array([_binary_auc(members[:, c], outputs[:, c]) for c in range(outputs.shape[1])])
+        members = _labels("roc_auc", targets, outputs).reshape(-1, 1) == np.arange(k)
+        classes = range(k) if k > 2 else range(1, 2)
+    outputs, members = outputs.reshape(-1, k)[:, classes], members[:, classes]
+    areas = np.array([_binary_auc(m, y) for m, y in zip(members.T, outputs.T, strict=True)])
     defined = members.any(axis=0) & ~members.all(axis=0)
     return float(areas[defined].mean()) if defined.any() else float("nan")
 

@@ -6,31 +6,22 @@ import copy
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from . import backends, checks, losses, metrics, optimizers
-from .backends import Memory, Pass, Run
+from . import checks, losses, optimizers
+from .backends import Pass
+from .compilation import X_SLOT, Compiled, Entry
 from .history import History
 from .layers import LAYERS, Layer, Standardize
 from .layers.base import Vectors
-from .program import Builder, Layout, Operand, Phase, Program
+from .metrics import Metric
+from .metrics import resolve as resolve_metric
+from .parameters import Numbers, assign, copies
+from .program import Layout
 
-X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT = range(4)
 PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told otherwise
-LARGEST_BLOCK = 4096  # rows of a block in training: larger batches are run in blocks, to bound the arena
-
-
-class Entry(NamedTuple):
-    """Which Program of a model: what it computes and which arrays are bound."""
-
-    kind: str  # "predict", "evaluate", "gradient" or "train"
-    labels: bool = False
-    weighted: bool = False
-    outputs: bool = False
-    fused: bool = False
 
 
 class Sequential:
@@ -74,7 +65,7 @@ class Sequential:
         self.seed = checks.positive_int("seed", seed, minimum=0)
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
-        self.metrics: list[metrics.Metric] = []
+        self.metrics: list[Metric] = []
         self.history = History()
         self.stop_training = False
         self.update_count = 0
@@ -96,28 +87,18 @@ class Sequential:
             raise ValueError(f"layers: the last layer must give one row of outputs a sample, got shape {shape}; "
                              "end with Flatten or Dense")
         self.output_shape = shape
-        self._layouts = vectors
-        self._memory = Memory(vectors.parameters.zeros(), vectors.parameters.zeros(),
-                              np.zeros(0, self.dtype), vectors.persistent.zeros())
+        self._numbers = Numbers(vectors.parameters, vectors.persistent)
+        self._training = threading.Lock()
+        self._compiled = Compiled(self.layers, self._numbers)
+        parameters, persistent = self._numbers.memory.parameters, self._numbers.memory.persistent
         rng = np.random.default_rng([self.seed, 0])
         for layer in self.layers:
-            initial = layer.initial(rng)
-            for name, view in self._arrays(layer).items():
-                if name in initial:
-                    view[...] = initial[name]
-                if name in layer.segments:
-                    setattr(layer, name, view)
-        self._forget_programs()
-
-    def _arrays(self, layer: Layer) -> dict[str, np.ndarray]:
-        views = {name: s.view(self._memory.parameters) for name, s in layer.segments.items()}
-        return views | {name: s.view(self._memory.persistent) for name, s in layer.persistent.items()}
-
-    def _forget_programs(self) -> None:
-        self._programs: dict[Entry, Program] = {}
-        self._idle: dict[tuple, list[Run]] = {}
-        self._lock = threading.Lock()
-        self._training = threading.Lock()
+            views = {name: s.view(parameters) for name, s in layer.segments.items()}
+            for name, view in views.items():
+                setattr(layer, name, view)
+            views |= {name: s.view(persistent) for name, s in layer.persistent.items()}
+            for name, value in layer.initial(rng).items():
+                views[name][...] = value
 
     def compile(self, optimizer: str | optimizers.Optimizer = "adam", loss: str | losses.Loss = "cross_entropy",
                 metrics: Sequence[str | Callable] = ()) -> None:
@@ -136,9 +117,9 @@ class Sequential:
         self.loss = losses.get(loss)
         self.loss.op(self.layers[-1].activation, self.output_shape[0])
         self.metrics = [resolve_metric(m) for m in ([metrics] if isinstance(metrics, str) else metrics)]
-        self._memory.state = np.zeros(0, self.dtype)
+        self._numbers.forget_states()
         self.update_count = 0
-        self._forget_programs()
+        self._compiled = Compiled(self.layers, self._numbers, self.loss, self.optimizer)
 
     def _require_compiled(self) -> losses.Loss:
         if self.loss is None:
@@ -149,82 +130,6 @@ class Sequential:
     def target_kind(self) -> str:
         """What targets are: "labels_or_rows", "binary" or "rows"."""
         return self._require_compiled().target_kind(self.layers[-1].activation, self.output_shape[0])
-
-    # ---- Programs and Runs ----
-
-    def program(self, entry: Entry) -> Program:
-        """The Program of an entry, made once."""
-        if entry not in self._programs:
-            self._programs[entry] = self._emit(entry)
-        return self._programs[entry]
-
-    def _emit(self, entry: Entry) -> Program:
-        b = Builder(self._layouts.parameters, self._layouts.persistent, training=entry.kind in ("gradient", "train"))
-        n_in, n_out = math.prod(self.input_shape), self.output_shape[0]
-        b.phase = Phase.GATHER
-        value = b.arena(("B", n_in))
-        b.emit("gather", b.bound(X_SLOT, ("B", n_in), self.dtype), value, check_finite=1)
-        target = weight = None
-        if entry.kind != "predict":
-            target = b.arena(("B",), np.int64) if entry.labels else b.arena(("B", n_out))
-            b.emit("gather", b.bound(TARGET_SLOT, target.shape, target.dtype), target, check_finite=0)
-            if entry.weighted:
-                weight = b.arena(("B",), np.float64)
-                b.emit("gather", b.bound(WEIGHT_SLOT, ("B",), np.float64), weight, check_finite=0)
-        b.phase = Phase.FORWARD
-        fused = None
-        if entry.kind != "predict":
-            fused = self.loss.op(self.layers[-1].activation, n_out)
-        for layer in self.layers:
-            b.layer = layer.name
-            value = layer.forward(b, value, activate=not (fused and layer is self.layers[-1]))
-        if entry.kind != "predict":
-            b.phase, b.layer = Phase.LOSS, "loss"
-            value, dy = self.loss.emit(b, value, target, weight, fused, gradient=b.training)
-        if entry.outputs:
-            b.emit("store", value, b.bound(OUTPUT_SLOT, ("B", n_out), self.dtype))
-        if b.training:
-            self._emit_backward(b, dy, update=entry.kind == "train")
-        b.phase, b.layer = Phase.BACKWARD, "loss"
-        for row_loss, row_weight in b.losses:
-            b.emit("loss_sum", row_loss, row_weight)
-        return b.program(fuse_update=entry.fused)
-
-    def _emit_backward(self, b: Builder, dy: Operand | None, *, update: bool) -> None:
-        b.phase = Phase.BACKWARD
-        lowest = min((i for i, layer in enumerate(self.layers) if layer.segments), default=len(self.layers))
-        for i in reversed(range(lowest, len(self.layers))):
-            b.layer = self.layers[i].name
-            dy = self.layers[i].backward(b, dy, need_dx=i > lowest)
-        b.phase = Phase.UPDATE
-        for layer in self.layers if update else ():
-            b.layer = layer.name
-            for segment in layer.segments.values():
-                self.optimizer.emit(b, segment)
-
-    @contextmanager
-    def _borrow(self, entry: Entry, rows: int) -> Iterator[Run]:
-        """A Run of this thread's own, for blocks of at most `rows` rows; kept for the next caller."""
-        key = entry, rows, backends.backend()
-        with self._lock:
-            run = self._idle[key].pop() if self._idle.get(key) else None
-            program = self.program(entry)
-        if run is None:
-            if entry.kind == "train":
-                self._allocate_state()
-            run = backends.make_run(program, self._memory, rows)
-        try:
-            yield run
-        finally:
-            for slot in range(OUTPUT_SLOT + 1):
-                run.bind(slot, None)
-            with self._lock:
-                self._idle.setdefault(key, []).append(run)
-
-    def _allocate_state(self) -> None:
-        size = self.optimizer.n_states * self._layouts.parameters.size
-        if self._memory.state.size != size:
-            self._memory.state = Layout(self.dtype).zeros() if not size else _state_vector(size, self.dtype)
 
     # ---- prediction ----
 
@@ -284,7 +189,7 @@ class Sequential:
         """Run an entry without backward over all rows; the weighted mean loss."""
         rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
         loss = total = 0.0
-        with self._borrow(entry, min(rows, len(X)) if len(X) < PREDICT_ROWS else rows) as run:
+        with self._compiled.borrow(entry, min(rows, len(X)) if len(X) < PREDICT_ROWS else rows) as run:
             for part in _gatherable_parts(X, rows):
                 walk = Pass(len(X[part]), rows, rows, row_weight=None if weight is None else weight[part])
                 if entry.kind != "predict":
@@ -319,44 +224,26 @@ class Sequential:
 
     def named_parameters(self) -> dict[str, np.ndarray]:
         """Every parameter by name, as a writable view."""
-        return {name: s.view(self._memory.parameters) for name, s in self._layouts.parameters.segments.items()}
+        return self._numbers.named_parameters()
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and persistent arrays, by name."""
-        return {name: view.copy() for name, view in self._all_arrays().items()}
+        return copies(self._numbers.all_arrays())
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Set parameters and persistent arrays from `state_dict`; names and shapes must match."""
-        arrays = self._all_arrays()
-        if missing := [name for name in arrays if name not in state]:
-            raise ValueError(f"state: expected the arrays {sorted(arrays)}, {missing} are missing")
-        for name in state:
-            checks.lookup("state", name, arrays)
-        self._assign(list(arrays.items()), [state[name] for name in arrays])
+        assign(self._numbers.all_arrays(), state, "state")
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the parameters, in the order of the layers."""
-        return [view.copy() for view in self.named_parameters().values()]
+        return list(copies(self.named_parameters()).values())
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the parameters from a list such as `get_weights` gives."""
-        named = list(self.named_parameters().items())
-        if len(weights) != len(named):
-            raise ValueError(f"weights: expected {len(named)} arrays ({', '.join(n for n, _ in named)}), got {len(weights)}")
-        self._assign(named, weights)
-
-    def _all_arrays(self) -> dict[str, np.ndarray]:
-        persistent = {n: s.view(self._memory.persistent) for n, s in self._layouts.persistent.segments.items()}
-        return self.named_parameters() | persistent
-
-    @staticmethod
-    def _assign(named: list[tuple[str, np.ndarray]], values: Sequence[Any]) -> None:
-        arrays = [np.asarray(value) for value in values]
-        for (name, view), value in zip(named, arrays, strict=True):
-            if value.shape != view.shape:
-                raise ValueError(f"{name}: expected shape {view.shape}, got {value.shape}")
-        for (_, view), value in zip(named, arrays, strict=True):
-            view[...] = value
+        views = self.named_parameters()
+        if len(weights) != len(views):
+            raise ValueError(f"weights: expected {len(views)} arrays ({', '.join(views)}), got {len(weights)}")
+        assign(views, dict(zip(views, weights, strict=True)), "weights")
 
     # ---- the model as a whole ----
 
@@ -376,37 +263,30 @@ class Sequential:
         other = self.from_config(self.get_config() | {"dtype": np.dtype(dtype or self.dtype).name})
         if self.loss is not None:
             other.compile(copy.deepcopy(self.optimizer), copy.deepcopy(self.loss), list(self.metrics))
-        other._restore(self._numbers())
+        other.restore(self.snapshot())
         return other
 
-    def _numbers(self) -> dict[str, Any]:
-        states = self._memory.state.reshape(-1, self._layouts.parameters.size) if self._memory.state.size else ()
-        segments = self._layouts.parameters.segments
-        return {"arrays": self.state_dict(), "update_count": self.update_count, "shuffles": self.shuffles,
-                "states": [{n: s.view(vector).copy() for n, s in segments.items()} for vector in states],
-                "history": copy.deepcopy(self.history)}
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of everything that training changes: what `restore` takes back."""
+        return {"arrays": self.state_dict(), "states": [copies(views) for views in self._numbers.states()],
+                "update_count": self.update_count, "shuffles": self.shuffles, "history": copy.deepcopy(self.history)}
 
-    def _restore(self, numbers: dict[str, Any]) -> None:
-        self.load_state_dict(numbers["arrays"])
-        self.update_count, self.shuffles = numbers["update_count"], numbers["shuffles"]
-        self.history = copy.deepcopy(numbers["history"])
-        if numbers["states"]:
-            self._allocate_state()
-            vectors = self._memory.state.reshape(-1, self._layouts.parameters.size)
-            for vector, arrays in zip(vectors, numbers["states"], strict=True):
-                for name, segment in self._layouts.parameters.segments.items():
-                    segment.view(vector)[...] = arrays[name]
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a `snapshot` of this model or of one with the same layers."""
+        self.load_state_dict(snapshot["arrays"])
+        self._numbers.set_states(snapshot["states"])
+        self.update_count, self.shuffles = snapshot["update_count"], snapshot["shuffles"]
+        self.history = copy.deepcopy(snapshot["history"])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self.get_config(), "numbers": self._numbers(), "optimizer": self.optimizer, "loss": self.loss,
+        return {"config": self.get_config(), "snapshot": self.snapshot(), "optimizer": self.optimizer, "loss": self.loss,
                 "metrics": self.metrics}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        other = self.from_config(state["config"])
-        self.__dict__ = other.__dict__
+        self.__dict__ = self.from_config(state["config"]).__dict__
         if state["loss"] is not None:
             self.compile(state["optimizer"], state["loss"], state["metrics"])
-        self._restore(state["numbers"])
+        self.restore(state["snapshot"])
 
     def save(self, path: Any) -> None:
         """Write architecture, settings and numbers to one safetensors file; `fastnn.load` reads it."""
@@ -416,7 +296,7 @@ class Sequential:
     def summary(self) -> str:
         """Print and return a table of layers, shapes, parameters and floating-point operations a sample."""
         flops: dict[str, int] = {}
-        for o, n, _ in self.program(Entry("predict", outputs=True)).cost(1):
+        for o, n, _ in self._compiled.program(Entry("predict", outputs=True)).cost(1):
             flops[o.layer] = flops.get(o.layer, 0) + n
         rows = [("layer", "output shape", "parameters", "FLOPs a sample")]
         total = 0
@@ -448,16 +328,12 @@ class BoundModel:
         model = self.model
         entry = Entry("gradient", self.y.ndim == 1, self.weight is not None)
         X = _as_gatherable(self.X, model.dtype)
-        with model._borrow(entry, len(X)) as run:
+        with model._compiled.borrow(entry, len(X)) as run:
             for slot, array in enumerate((X, self.y, self.weight)):
                 run.bind(slot, array)
             run.begin(Pass(len(X), len(X), len(X), row_weight=self.weight, losses=np.zeros(1)))
             run.execute(0, 1)
-        return {n: s.view(model._memory.gradients) for n, s in model._layouts.parameters.segments.items()}
-
-
-def resolve_metric(metric: Any) -> metrics.Metric:
-    return metrics.resolve(metric)
+        return model._numbers.named_gradients()
 
 
 def step_weights(walk: Pass) -> np.ndarray:
@@ -477,12 +353,6 @@ def _gatherable_parts(X: np.ndarray, rows: int) -> Iterator[slice]:
     """All rows at once, or a block at a time where they must be converted."""
     step = len(X) if checks.is_gatherable(X) else rows
     return (slice(start, min(start + step, len(X))) for start in range(0, len(X), step))
-
-
-def _state_vector(size: int, dtype: np.dtype) -> np.ndarray:
-    layout = Layout(dtype)
-    layout.size = size
-    return layout.zeros()
 
 
 def _name_layers(layers: list[Layer]) -> None:

@@ -9,9 +9,8 @@ largest number of rows, and a backend's ``Run`` owns the memory of one call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import lru_cache
 
 import numpy as np
 
@@ -198,6 +197,10 @@ class Layout:
     def zeros(self) -> np.ndarray:
         return aligned_zeros(self.size, self.dtype)
 
+    def views(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Every segment's array in `vector`, by name."""
+        return {name: segment.view(vector) for name, segment in self.segments.items()}
+
 
 def aligned_zeros(size: int, dtype: np.dtype | type) -> np.ndarray:
     """A 64-byte aligned vector of zeros."""
@@ -328,98 +331,3 @@ class Builder:
         """A step that Python runs: ``function(*inputs, *outputs)`` on arrays, outputs written in place."""
         self.ops.append(Op(getattr(function, "__name__", "host"), (*inputs, *outputs), (), self.phase, self.layer,
                            kind=kind, function=function, n_inputs=len(inputs)))
-
-    def program(self, *, fuse_update: bool = True) -> Program:
-        ops = _fuse_slopes(self.ops)
-        if fuse_update:
-            ops = _fuse_updates(ops)
-        blockable = not any(o.name == "dense_backward_update" for o in ops)
-        return Program(tuple(_barriers(ops)), self.parameters, self.persistent, self.n_slots, blockable)
-
-
-def _fuse_slopes(ops: list[Op]) -> list[Op]:
-    """dense_backward_input followed by activation_backward on its result becomes one op, where nothing else
-    reads the result in between."""
-    result: list[Op] = []
-    for o in ops:
-        if o.name == "activation_backward" and o.kind is Kind.NATIVE:
-            dy, f, dz = o.operands
-            at = next((i for i, other in enumerate(result) if dy in other.writes), None)
-            if at is not None and _takes_slope(result[at]) and sum(dy in other.reads for other in ops) == 1:
-                result[at] = replace(result[at], operands=(*result[at].operands[:2], f, dz), settings=o.settings)
-                continue
-        result.append(o)
-    return result
-
-
-def _takes_slope(o: Op) -> bool:
-    return o.name == "dense_backward_input" and o.kind is Kind.NATIVE and not o.accumulate and o.operand("f") is None
-
-
-OPTIMIZER_OPS = ("sgd", "momentum", "nesterov", "adam")
-
-
-def _fuse_updates(ops: list[Op]) -> list[Op]:
-    """dense_backward_parameters and the optimizer's steps on its gradients become one op, where nothing else
-    reads or writes those gradients. The result is the same bit for bit."""
-    touched: dict[tuple, int] = {}
-    for o in ops:
-        for a in {a for a in o.operands if a is not None and a.space is Space.GRADIENT}:
-            touched[a.place()] = touched.get(a.place(), 0) + 1
-    steps = {o.operands[0].place(): o for o in ops if o.kind is Kind.NATIVE and o.name in OPTIMIZER_OPS}
-    result, gone = [], set()
-    for o in ops:
-        if o.name == "dense_backward_parameters" and not o.accumulate:
-            gradients = [a for a in o.writes if a is not None]
-            updates = [steps.get(a.place()) for a in gradients]
-            alike = all(u is not None and (u.name, u.settings) == (updates[0].name, updates[0].settings) for u in updates)
-            if alike and all(touched[a.place()] == 2 for a in gradients) and not _read_later(ops, o, updates):
-                operands = list(o.operands[:2])
-                for u in updates:
-                    operands += [*u.operands[1:], *(None,) * (4 - len(u.operands))]
-                operands += [None] * (8 - len(operands))
-                settings = (("optimizer", updates[0].name), *updates[0].settings)
-                result.append(Op("dense_backward_update", tuple(operands), settings, Phase.UPDATE, o.layer, n_inputs=2))
-                gone.update(id(u) for u in updates)
-                continue
-        if id(o) not in gone:
-            result.append(o)
-    return result
-
-
-def _read_later(ops: list[Op], o: Op, updates: list[Op]) -> bool:
-    """Whether an op between `o` and the updates reads a parameter that they change."""
-    changed = {u.operands[1].place() for u in updates}
-    between = (other for other in ops[ops.index(o) + 1:] if other not in updates)
-    return any(a.place() in changed for other in between for a in other.reads)
-
-
-def _barriers(ops: list[Op]) -> list[Op]:
-    """Mark the ops before which a team must meet: those that touch what another thread may have written, or
-    write what another may still read, since the last meeting."""
-    result: list[Op] = []
-    since: list[Op] = []
-    for o in ops:
-        if any(_conflict(earlier, o) for earlier in since):
-            o = replace(o, barrier=True)
-            since = []
-        since.append(o)
-        result.append(o)
-    return result
-
-
-def _conflict(earlier: Op, later: Op) -> bool:
-    for a in earlier.reads + earlier.writes:
-        for b in later.reads + later.writes:
-            if a.place() != b.place() or not (a in earlier.writes or b in later.writes):
-                continue
-            mine = earlier.ownership(a)
-            if not mine or mine != later.ownership(b) or a.shape != b.shape:
-                return True
-    return False
-
-
-@lru_cache(maxsize=None)
-def setting_names(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of an op's dims and scalars."""
-    return OPS[name].dims, OPS[name].scalars

@@ -17,8 +17,10 @@ from .backends import Halt, Pass
 from .callbacks import Callback, CallbackList, ProgressBar
 from .history import History
 from .layers import Standardize
-from .model import LARGEST_BLOCK, OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry, Sequential, step_weights
+from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
+from .model import Sequential, step_weights
 
+LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
 SNAPSHOT_SHARE = 0.01  # of the time of training that copying the last good numbers may take
 
@@ -140,10 +142,10 @@ def _adapt(model: Sequential, X: np.ndarray) -> None:
     """Give Standardize layers the training set's numbers, once."""
     for layer in model.layers:
         if isinstance(layer, Standardize):
-            arrays = model._arrays(layer)
-            if not arrays["adapted"][0]:
+            views = {name: s.view(model._numbers.memory.persistent) for name, s in layer.persistent.items()}
+            if not views["adapted"][0]:
                 for name, value in layer.statistics(X).items():
-                    arrays[name][...] = value
+                    views[name][...] = value
 
 
 @contextmanager
@@ -239,7 +241,7 @@ class _Arrays:
         order = self.order()
         walk = Pass(self.rows, self.batch, self.block, order, self.weight, np.empty(self.steps), np.zeros(self.steps))
         weights = step_weights(walk)
-        with self.model._borrow(self.entry, self.block) as run:
+        with self.model._compiled.borrow(self.entry, self.block) as run:
             self._bind(run, walk)
             step, good = 0, None
             while step < self.steps:
@@ -315,7 +317,7 @@ class _Arrays:
         if halt and halt.reason == "nonfinite_input":
             row = halt.row if walk.index is None else int(walk.index[halt.row])
             raise checks.nonfinite_row(self.X, row, dtype=self.model.dtype)
-        vectors = (self.model._memory.parameters, self.model._memory.state)
+        vectors = (self.model._numbers.memory.parameters, self.model._numbers.memory.state)
         if np.isfinite(walk.losses[step:end]).all() and all(np.isfinite(v).all() for v in vectors):
             return
         good.put_back(self.model)
@@ -335,12 +337,12 @@ class _Snapshot:
 
     def __init__(self, model: Sequential, step: int) -> None:
         self.step, self.update_count = step, model.update_count
-        memory = model._memory
+        memory = model._numbers.memory
         self.vectors = [v.copy() for v in (memory.parameters, memory.state, memory.persistent)]
         self.taken = time.perf_counter()
 
     def put_back(self, model: Sequential) -> None:
-        memory = model._memory
+        memory = model._numbers.memory
         for vector, saved in zip((memory.parameters, memory.state, memory.persistent), self.vectors, strict=True):
             vector[...] = saved
         model.update_count = self.update_count

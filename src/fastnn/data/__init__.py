@@ -131,8 +131,8 @@ def load_mnist(folder: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np
             parts[part] = _read_part(images, labels)
         elif images or labels:
             here, missing = ("images", "labels") if images else ("labels", "images")
-            raise FileNotFoundError(f"{folder}: expected {here} with their {missing}, got {prefix}-{here} only; "
-                                    f"fetch {prefix}-{missing}-idx{1 if images else 3}-ubyte.gz too")
+            raise FileNotFoundError(f"{folder}: expected {here} with their {missing}, got {prefix}-{here} "
+                                    f"only; fetch {prefix}-{missing}-idx{1 if images else 3}-ubyte.gz too")
     if not parts:
         raise FileNotFoundError(f"{folder}: expected MNIST's files, such as train-images-idx3-ubyte.gz with "
                                 "train-labels-idx1-ubyte.gz or the same with t10k, found none of them")

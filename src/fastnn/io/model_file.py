@@ -38,7 +38,7 @@ def save(model: Sequential, path: str | os.PathLike) -> None:
     ValueError
         If the model holds Python functions (a metric, a learning rate), which a file cannot.
     """
-    numbers = model._numbers()
+    numbers = model.snapshot()
     tensors = {f"model/{name}": np.ascontiguousarray(a) for name, a in numbers["arrays"].items()}
     for i, arrays in enumerate(numbers["states"]):
         tensors |= {f"optimizer/{i}/{name}": np.ascontiguousarray(a) for name, a in arrays.items()}
@@ -114,6 +114,6 @@ def _build(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Seque
         prefix = f"optimizer/{len(states)}/"
         states.append({n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)})
     arrays = {n.removeprefix("model/"): a for n, a in tensors.items() if n.startswith("model/")}
-    model._restore({"arrays": arrays, "states": states, "update_count": int(description["update_count"]),
+    model.restore({"arrays": arrays, "states": states, "update_count": int(description["update_count"]),
                     "shuffles": int(description["shuffles"]), "history": model.history})
     return model

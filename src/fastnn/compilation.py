@@ -1,0 +1,121 @@
+"""From layers and a loss to Programs, one for each thing that a model does, and the Runs that wait for calls."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from . import backends, passes
+from .backends import Run
+from .layers import Layer
+from .losses import Loss
+from .optimizers import Optimizer
+from .parameters import Numbers
+from .program import Builder, Operand, Phase, Program
+
+X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT = range(4)  # the arrays that a caller binds
+
+
+class Entry(NamedTuple):
+    """Which Program of a model: what it computes and which arrays are bound."""
+
+    kind: str  # "predict", "evaluate", "gradient" or "train"
+    labels: bool = False
+    weighted: bool = False
+    outputs: bool = False
+    fused: bool = False
+
+
+class Compiled:
+    """The Programs of a model, each made when first asked for."""
+
+    def __init__(self, layers: Sequence[Layer], numbers: Numbers, loss: Loss | None = None,
+                 optimizer: Optimizer | None = None) -> None:
+        self.layers, self.numbers, self.loss, self.optimizer = layers, numbers, loss, optimizer
+        self._programs: dict[Entry, Program] = {}
+        self._idle: dict[tuple, list[Run]] = {}
+        self._lock = threading.Lock()
+
+    def program(self, entry: Entry) -> Program:
+        """The Program of an entry."""
+        if entry not in self._programs:
+            self._programs[entry] = self._emit(entry)
+        return self._programs[entry]
+
+    @contextmanager
+    def borrow(self, entry: Entry, rows: int) -> Iterator[Run]:
+        """A Run of the caller's own, for blocks of at most `rows` rows; kept for the next caller."""
+        key = entry, rows, backends.backend()
+        with self._lock:
+            run = self._idle[key].pop() if self._idle.get(key) else None
+            program = self.program(entry)
+        if run is None:
+            if entry.kind == "train" and self.optimizer is not None:
+                self.numbers.allocate_states(self.optimizer.n_states)
+            run = backends.make_run(program, self.numbers.memory, rows)
+        try:
+            yield run
+        finally:
+            for slot in range(OUTPUT_SLOT + 1):
+                run.bind(slot, None)
+            with self._lock:
+                self._idle.setdefault(key, []).append(run)
+
+    def _emit(self, entry: Entry) -> Program:
+        training = entry.kind in ("gradient", "train")
+        b = Builder(self.numbers.parameters, self.numbers.persistent, training=training)
+        n_in, n_out = math.prod(self.layers[0].input_shape), self.layers[-1].output_shape[0]
+        b.phase = Phase.GATHER
+        value = b.arena(("B", n_in))
+        b.emit("gather", b.bound(X_SLOT, ("B", n_in), b.dtype), value, check_finite=1)
+        if entry.kind == "predict":
+            value = self._emit_forward(b, value, None)
+        else:
+            value, dy = self._emit_loss(b, value, entry, n_out)
+        if entry.outputs:
+            b.emit("store", value, b.bound(OUTPUT_SLOT, ("B", n_out), b.dtype))
+        if training:
+            self._emit_backward(b, dy, update=entry.kind == "train")
+        b.phase, b.layer = Phase.BACKWARD, "loss"
+        for row_loss, row_weight in b.losses:
+            b.emit("loss_sum", row_loss, row_weight)
+        return passes.finish(b, fuse_update=entry.fused)
+
+    def _emit_forward(self, b: Builder, value: Operand, fused: str | None) -> Operand:
+        """All layers; where the loss is `fused` with it, without the last activation."""
+        b.phase = Phase.FORWARD
+        for layer in self.layers:
+            b.layer = layer.name
+            value = layer.forward(b, value, activate=not (fused and layer is self.layers[-1]))
+        return value
+
+    def _emit_loss(self, b: Builder, value: Operand, entry: Entry, n_out: int) -> tuple[Operand, Operand | None]:
+        """Targets, layers, loss: the network's output and the loss's gradient."""
+        assert self.loss is not None
+        weight = None
+        target = b.arena(("B",), np.int64) if entry.labels else b.arena(("B", n_out))
+        b.emit("gather", b.bound(TARGET_SLOT, target.shape, target.dtype), target, check_finite=0)
+        if entry.weighted:
+            weight = b.arena(("B",), np.float64)
+            b.emit("gather", b.bound(WEIGHT_SLOT, ("B",), np.float64), weight, check_finite=0)
+        fused = self.loss.op(self.layers[-1].activation, n_out)
+        value = self._emit_forward(b, value, fused)
+        b.phase, b.layer = Phase.LOSS, "loss"
+        return self.loss.emit(b, value, target, weight, fused, gradient=b.training)
+
+    def _emit_backward(self, b: Builder, dy: Operand | None, *, update: bool) -> None:
+        b.phase = Phase.BACKWARD
+        lowest = min((i for i, layer in enumerate(self.layers) if layer.segments), default=len(self.layers))
+        for i in reversed(range(lowest, len(self.layers))):
+            b.layer = self.layers[i].name
+            dy = self.layers[i].backward(b, dy, need_dx=i > lowest)
+        b.phase = Phase.UPDATE
+        for layer in self.layers if update else ():
+            b.layer = layer.name
+            for segment in layer.segments.values():
+                self.optimizer.emit(b, segment)

@@ -1,0 +1,75 @@
+"""The numbers of a model: its vectors, and the arrays in them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .backends import Memory
+from .program import Layout, aligned_zeros
+
+Arrays = dict[str, np.ndarray]
+
+
+class Numbers:
+    """Parameters, persistent arrays and optimizer state of one model, laid out in vectors."""
+
+    def __init__(self, parameters: Layout, persistent: Layout) -> None:
+        self.parameters, self.persistent = parameters, persistent
+        self.dtype = parameters.dtype
+        self.memory = Memory(parameters.zeros(), parameters.zeros(), np.zeros(0, self.dtype), persistent.zeros())
+
+    def named_parameters(self) -> Arrays:
+        """Every parameter, as a view."""
+        return self.parameters.views(self.memory.parameters)
+
+    def named_gradients(self) -> Arrays:
+        """The gradient of every parameter, as a view."""
+        return self.parameters.views(self.memory.gradients)
+
+    def all_arrays(self) -> Arrays:
+        """Every parameter and persistent array, as a view."""
+        return self.named_parameters() | self.persistent.views(self.memory.persistent)
+
+    def allocate_states(self, n: int) -> None:
+        """Make room for `n` arrays of optimizer state a parameter; zero where there was none."""
+        size = n * self.parameters.size
+        if self.memory.state.size != size:
+            self.memory.state = aligned_zeros(size, self.dtype)
+
+    def forget_states(self) -> None:
+        self.memory.state = np.zeros(0, self.dtype)
+
+    def states(self) -> list[Arrays]:
+        """The optimizer's state arrays, as views."""
+        if not self.memory.state.size:
+            return []
+        return [self.parameters.views(v) for v in self.memory.state.reshape(-1, self.parameters.size)]
+
+    def set_states(self, states: Sequence[Mapping[str, np.ndarray]]) -> None:
+        self.allocate_states(len(states))
+        for views, arrays in zip(self.states(), states, strict=True):
+            for name, view in views.items():
+                view[...] = arrays[name]
+
+
+def copies(arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """The arrays, copied."""
+    return {name: view.copy() for name, view in arrays.items()}
+
+
+def assign(views: Mapping[str, np.ndarray], values: Mapping[str, Any], source: str) -> None:
+    """Set every view from the value of its name; names and shapes must match, or nothing is changed."""
+    if missing := [name for name in views if name not in values]:
+        raise ValueError(f"{source}: expected the arrays {', '.join(views)}; {', '.join(missing)} are missing")
+    for name in values:
+        checks.lookup(source, name, views)
+    arrays = {name: np.asarray(values[name]) for name in views}
+    for name, view in views.items():
+        if arrays[name].shape != view.shape:
+            raise ValueError(f"{source}: expected {name} of shape {view.shape}, got {arrays[name].shape}")
+    for name, view in views.items():
+        view[...] = arrays[name]
