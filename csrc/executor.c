@@ -202,7 +202,8 @@ static void end_run(fnn_team *team, fnn_run_state *run, int status, int64_t step
 
 /* One thread's walk. Returns when last_step is reached or the team halts. */
 static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread) {
-  fnn_step s = {.run = run, .thread = thread, .n_threads = team->n_threads,
+  fnn_power powers[FNN_POWERS] = {0};
+  fnn_step s = {.run = run, .powers = powers, .thread = thread, .n_threads = team->n_threads,
                 .workspace = run->workspace + thread * run->workspace_bytes};
   for (int64_t step = run->first_step; step < run->last_step; step++) {
     const int resumed = step == run->first_step;
@@ -287,7 +288,8 @@ ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call) {
 }
 
 void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum) {
-  const fnn_step s = {.run = run, .n_threads = 1, .first_block = 1, .update = run->update_count,
+  fnn_power powers[FNN_POWERS] = {0};
+  const fnn_step s = {.run = run, .powers = powers, .n_threads = 1, .first_block = 1, .update = run->update_count,
                       .rate = *run->rates, .loss = run->losses, .weight_sum = weight_sum,
                       .workspace = run->workspace};
   fnn_current_table()->ops[opcode][dtype](call, &s);

@@ -34,6 +34,7 @@
 #define FNN_ALIGN 64  /* bytes */
 #define FNN_MAX_THREADS 256
 #define FNN_MAX_INPUTS 8
+#define FNN_POWERS 4
 
 typedef enum { FNN_F32, FNN_F64, FNN_N_REALS,
                FNN_I8 = FNN_N_REALS, FNN_U8, FNN_I16, FNN_U16, FNN_I32, FNN_U32, FNN_I64, FNN_U64,
@@ -123,9 +124,13 @@ typedef struct {
 /* The sizes that a block of rows can have: whole, the rest of a full step, both of a short last step. */
 #define FNN_BINDINGS 3
 
+/* base^update, kept for the other ops of the step */
+typedef struct { double base, value; int64_t update; } fnn_power;
+
 /* What an op may know of the step it runs in. */
 typedef struct fnn_step {
   fnn_run_state *run;
+  fnn_power *powers;  /* FNN_POWERS of them, this thread's own */
   int64_t row;        /* first row of the block, within the pass */
   int64_t update;     /* 1 for the first update ever */
   double rate;        /* learning rate */

@@ -34,4 +34,16 @@ static inline fnn_region fnn_own(ptrdiff_t rows, ptrdiff_t n, const fnn_step *s)
   return fnn_own_rows(rows, n, s);
 }
 
+/* base^update: one libm call a step for each base */
+static inline double fnn_power_of(double base, const fnn_step *s) {
+  fnn_power *p = s->powers;
+  for (int i = 0; i < FNN_POWERS; i++, p++)
+    if (p->update == s->update && p->base == base) return p->value;
+  p = s->powers;
+  for (int i = 1; i < FNN_POWERS && p->update == s->update; i++) p++;
+  p->base = base;
+  p->update = s->update;
+  return p->value = pow(base, (double)s->update);
+}
+
 #endif

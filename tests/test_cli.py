@@ -1,0 +1,273 @@
+"""The command, run in this process on few epochs; Ctrl-C in a process of its own."""
+import gzip
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn as fnn
+from fastnn.cli import main, make_parser
+from fastnn.data import load_digits, train_test_split
+
+LAST_LINE = re.compile(
+    r"test accuracy (?P<accuracy>[\d.]+)% \((?P<right>\d+) of (?P<n>\d+) images\), (?P<rate>[\d,]+) images/s "
+    r"in training, (?P<backend>\w+) backend, .*threads?.*")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capfd):
+    """Run the command; returns exit code, lines of stdout, stderr."""
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return code, out.splitlines(), err
+    return run
+
+
+def python(*arguments):
+    """A process of Python that finds this fastnn."""
+    found = os.pathsep.join([str(Path(fnn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            env=os.environ | {"PYTHONPATH": found})
+
+
+def write_idx(path, array):
+    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
+
+
+def write_mnist(folder, prefix, X, y):
+    write_idx(folder / f"{prefix}-images-idx3-ubyte.gz", X)
+    write_idx(folder / f"{prefix}-labels-idx1-ubyte.gz", y)
+
+
+class TestTrain:
+    def test_defaults_reach_97_percent(self, run, folder):
+        code, lines, err = run("train")
+        assert (code, err) == (0, "")
+        assert lines[0] == "digits: 1,438 images to train on, 359 to test"
+        assert lines[1].startswith("network: 64-256-128-10, relu, 50,826 parameters, float32; Adam(")
+        epochs = [line for line in lines if line.startswith("Epoch ")]
+        assert len(epochs) == 20
+        assert all(re.search(r"  loss .*  accuracy .*  val_loss .*  val_accuracy ", line) for line in epochs)
+        assert lines[-2] == "saved: digits.safetensors"
+        last = LAST_LINE.fullmatch(lines[-1])
+        assert float(last["accuracy"]) >= 97 and last["n"] == "359"
+        assert int(last["rate"].replace(",", "")) > 0 and last["backend"] == fnn.backend()
+
+    def test_saved_model_takes_raw_pixels(self, run, folder):
+        code, lines, _ = run("train", "--epochs", 3, "--quiet")
+        assert code == 0 and len(lines) == 1
+        _, X_test, _, y_test = train_test_split(*load_digits())
+        right = (fnn.load("digits.safetensors").predict(X_test).argmax(axis=1) == y_test).sum()
+        assert right == int(LAST_LINE.fullmatch(lines[0])["right"])
+
+    def test_every_flag(self, run, folder):
+        code, lines, _ = run(
+            "train", "--data", "digits", "--train-rows", 600, "--test-rows", 100, "--validation", 0.25,
+            "--hidden", "24,12", "--activation", "tanh", "--dtype", "float64", "--optimizer", "sgd",
+            "--lr", 0.05, "--momentum", 0.8, "--epochs", 2, "--batch-size", 50, "--patience", 5, "--seed", 3,
+            "--backend", "numpy", "--output", "my.safetensors")
+        assert code == 0
+        assert lines[:2] == ["digits: 450 images to train on, 150 to validate, 100 to test",
+                             "network: 64-24-12-10, tanh, 1,990 parameters, float64; "
+                             "SGD(learning_rate=0.05, momentum=0.8, nesterov=False)"]
+        assert lines[-2] == "saved: my.safetensors" and "numpy backend" in lines[-1]
+        model = fnn.load("my.safetensors")
+        assert model.dtype == np.float64 and model.seed == 3 and model.optimizer.momentum == 0.8
+        assert [layer.output_shape for layer in model.layers][-3:] == [(24,), (12,), (10,)]
+
+    def test_machine_is_put_back(self, run):
+        before = fnn.backend(), fnn.backends.isa(), fnn.get_num_threads()
+        code, lines, _ = run("train", "--epochs", 1, "--threads", 1, "--backend", "numpy", "--quiet")
+        assert code == 0 and lines[0].endswith("1 thread")
+        assert (fnn.backend(), fnn.backends.isa(), fnn.get_num_threads()) == before
+
+    @pytest.mark.skipif(fnn.backends.isa() is None, reason="the compiled core was not built")
+    def test_every_isa(self, run):
+        for isa in fnn.backends.info()["isas"]:
+            code, lines, _ = run("train", "--epochs", 1, "--threads", 1, "--backend", "native", "--isa", isa,
+                                 "--quiet")
+            assert code == 0 and lines[0].endswith(f"native backend, {isa}, 1 thread")
+
+    def test_seed_fixes_the_result(self, run, folder):
+        for seed, name in ((1, "a"), (1, "b"), (2, "c")):
+            run("train", "--epochs", 1, "--seed", seed, "--output", name)
+        a, b, c = ((folder / name).read_bytes() for name in "abc")
+        assert a == b != c
+
+    def test_softmax_regression(self, run):
+        code, lines, _ = run("train", "--hidden", "none", "--epochs", 2)
+        assert code == 0 and lines[1].startswith("network: 64-10, ")
+
+    def test_early_stopping(self, run):
+        code, lines, _ = run("train", "--validation", 0.1, "--patience", 1, "--epochs", 500)
+        assert code == 0 and 3 < len(lines) < 100
+
+
+class TestMnist:
+    def test_one_part_is_split(self, run, folder):
+        X, y = load_digits()
+        write_mnist(folder, "t10k", X, y)
+        code, lines, _ = run("train", "--data", "mnist", "--path", ".", "--train-rows", 1500, "--epochs", 5)
+        assert code == 0 and lines[0] == "mnist: 1,500 images to train on, 297 to test"
+        assert lines[-2] == "saved: mnist.safetensors"
+        right = (fnn.load("mnist.safetensors").predict(X[1500:]).argmax(axis=1) == y[1500:]).sum()
+        assert right == int(LAST_LINE.fullmatch(lines[-1])["right"])
+        code, lines, _ = run("train", "--data", "mnist", "--path", ".", "--epochs", 1)
+        assert code == 0 and lines[0] == "mnist: 1,438 images to train on, 359 to test"
+
+    def test_both_parts(self, run, folder):
+        X, y = load_digits()
+        write_mnist(folder, "train", X[:1000], y[:1000])
+        write_mnist(folder, "t10k", X[1000:], y[1000:])
+        code, lines, _ = run("train", "--data", "mnist", "--path", ".", "--epochs", 1)
+        assert code == 0 and lines[0] == "mnist: 1,000 images to train on, 797 to test"
+        code, lines, _ = run("train", "--data", "mnist", "--path", ".", "--epochs", 1, "--train-rows", 500,
+                             "--test-rows", 200)
+        assert code == 0 and lines[0] == "mnist: 500 images to train on, 200 to test"
+
+
+class TestErrors:
+    @pytest.mark.parametrize(("arguments", "message"), [
+        ([], "required: {train,info}"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "--wings", "2"], "unrecognized arguments: --wings 2"),
+        (["train", "--epoch", "2"], "unrecognized arguments: --epoch 2"),
+        (["train", "--epochs", "0"], "argument --epochs: expected a whole number of at least 1, got '0'"),
+        (["train", "--batch-size", "1.5"], "argument --batch-size: expected a whole number"),
+        (["train", "--seed", "-1"], "argument --seed: expected a whole number of at least 0"),
+        (["train", "--lr", "0"], "argument --lr: expected a number above 0, got '0'"),
+        (["train", "--lr", "nan"], "argument --lr"),
+        (["train", "--momentum", "1"], "argument --momentum: expected a number from 0 up to 1"),
+        (["train", "--momentum", "0.9"], "argument --momentum: adam has none"),
+        (["train", "--validation", "1"], "argument --validation"),
+        (["train", "--validation", "0.0001"], "some of 1438 rows for each part"),
+        (["train", "--patience", "3"], "argument --patience: expected with --validation"),
+        (["train", "--hidden", "128,0"], "argument --hidden: expected sizes such as 128 or 128,64"),
+        (["train", "--hidden", ""], "argument --hidden"),
+        (["train", "--activation", "rellu"], "unknown activation 'rellu', did you mean 'relu'"),
+        (["train", "--optimizer", "adm"], "unknown optimizer 'adm', did you mean 'adam'"),
+        (["train", "--backend", "gpu"], "argument --backend: invalid choice: 'gpu'"),
+        (["train", "--isa", "mmx"], "mmx"),
+        (["train", "--threads", "0"], "argument --threads"),
+        (["train", "--train-rows", "1797"], "argument --train-rows: expected at most 1796, got 1797"),
+        (["train", "--test-rows", "360"], "argument --test-rows: expected at most 359, got 360"),
+        (["train", "--path", "."], "argument --path: expected only with --data mnist"),
+        (["train", "--data", "mnist"], "argument --path: expected with --data mnist"),
+        (["train", "--data", "mnist", "--path", "nowhere"], "nowhere: expected a folder with MNIST's files"),
+        (["train", "--data", "mnist", "--path", "."], "found none of them"),
+        (["train", "--output", "nowhere/a"], "argument --output: expected a file in a folder"),
+        (["train", "--output", "."], "argument --output"),
+        (["train", "--output", ""], "argument --output"),
+        (["train", "--optimizer", "sgd", "--lr", "1e30"], "diverged"),
+    ])
+    def test_one_line_and_code_2(self, run, folder, arguments, message):
+        code, _, err = run(*arguments)
+        assert code == 2 and message in err
+        assert err.count("\n") == 1 and err.startswith("fastnn") and ": error: " in err
+        assert not list(folder.iterdir())
+
+    def test_damaged_file(self, run, folder):
+        X, y = load_digits()
+        write_mnist(folder, "train", X, y)
+        images = folder / "train-images-idx3-ubyte.gz"
+        images.write_bytes(images.read_bytes()[:-20])
+        code, _, err = run("train", "--data", "mnist", "--path", folder)
+        assert code == 2 and "damaged or cut short" in err and err.count("\n") == 1
+
+
+class TestOther:
+    def test_info(self, run):
+        code, lines, err = run("info")
+        assert (code, err) == (0, "")
+        shown = {line[:15].strip(): line[15:] for line in lines}
+        assert shown["fastnn"] == fnn.__version__ and shown["backend"] == fnn.backend()
+        assert shown["NumPy"] == np.__version__
+        info = fnn.backends.info()
+        assert shown["ISA"] == f"{info['isa'] or 'none'} ({info['isa_reason']})"
+        if info["isa"]:
+            assert shown["threads"].startswith(str(fnn.get_num_threads()))
+            assert shown["compiler"] == info["compiler"] and "GFLOP/s float32" in shown["peak FMA rate"]
+
+    def test_info_without_the_core(self, run, monkeypatch):
+        monkeypatch.setattr(fnn.backends, "info", lambda: {
+            "backend": "numpy", "numpy": "2.0", "isa": None, "isa_reason": "native core not built", "isas": [],
+            "threads": 1, "compiler": None, "fma_gflops_f32": None, "fma_gflops_f64": None,
+            "fork_join_us": None})
+        code, lines, _ = run("info")
+        assert code == 0 and ["ISA", "none (native core not built)"] in [line.split(None, 1) for line in lines]
+
+    def test_version_and_help(self, run):
+        assert run("--version") == (0, [f"fastnn {fnn.__version__}"], "")
+        code, lines, _ = run("--help")
+        assert code == 0 and lines[0].startswith("usage: fastnn")
+
+    def test_help_names_the_defaults(self, run):
+        code, lines, _ = run("train", "--help")
+        text = " ".join(" ".join(lines).split())
+        assert code == 0 and "default: 256,128" in text
+        assert "default: None" not in text and "default: False" not in text
+
+    def test_flags_of_the_readme(self):
+        make_parser().parse_args(
+            "train --hidden 128,64 --activation relu --optimizer adam --lr 1e-3 --epochs 20 --batch-size 64 "
+            "--seed 0 --backend numpy --dtype float64 --threads 1".split())
+
+    def test_module(self):
+        with python("-m", "fastnn", "--version") as process:
+            assert process.communicate(timeout=60) == (f"fastnn {fnn.__version__}\n", "")
+        assert process.returncode == 0
+
+    @pytest.mark.skipif(os.name != "posix", reason="pipes and their errors are POSIX's")
+    def test_reader_of_the_pipe_goes_away(self):
+        code = "import sys; from fastnn.cli import main; sys.exit(main(['info']))"
+        with python("-c", code) as process:
+            process.stdout.close()
+            assert process.wait(timeout=60) == 141 and process.stderr.read() == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+class TestInterrupt:
+    # A shell's background job, and so a test run in one, has SIGINT ignored; the child takes it back.
+    code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "from fastnn.cli import main; sys.exit(main(sys.argv[1:]))")
+
+    @pytest.mark.parametrize("backend", ["native", "numpy"])
+    def test_keeps_and_saves(self, folder, backend):
+        if backend == "native" and fnn.backends.isa() is None:
+            pytest.skip("the compiled core was not built")
+        arguments = ["train", "--epochs", "1000000", "--backend", backend]
+        with python("-c", self.code, *arguments) as process:
+            for line in process.stdout:
+                if line.startswith("Epoch"):
+                    break
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 130 and err == ""
+        kept, saved, last = out.splitlines()[-3:]
+        epochs = int(re.match(r"Interrupted: kept (\d+) of 1000000 epochs", kept)[1])
+        assert epochs >= 1 and saved == "saved: digits.safetensors"
+        _, X_test, _, y_test = train_test_split(*load_digits())
+        right = (fnn.load("digits.safetensors").predict(X_test).argmax(axis=1) == y_test).sum()
+        assert right == int(LAST_LINE.fullmatch(last)["right"])
+
+    def test_before_the_training(self, monkeypatch, run):
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("fastnn.cli.load_digits", interrupt)
+        code, lines, err = run("train")
+        assert code == 130 and lines == [] and err == "Interrupted before there was anything to keep.\n"
