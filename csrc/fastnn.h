@@ -14,7 +14,8 @@
  *   - Arrays are row-major; the last axis is contiguous. Strides count elements, not bytes.
  *   - The last axis of an array in the arena, the workspace or the parameters is padded to FNN_PAD
  *     elements. Kernels read and write whole vectors there and keep the pad lanes exactly zero.
- *     Bound inputs are not padded: kernels read their logical elements only.
+ *     Bound arrays are the caller's and not padded: kernels that may be given one (the first layer's x, a
+ *     loss's target and weight) read its logical elements only.
  *   - The gradient of x is dx.
  *   - A sum over rows goes in row order within a chunk and in chunk order between chunks; chunks
  *     depend on shapes alone, so results do not depend on the number of threads.

@@ -10,6 +10,9 @@ typedef struct { ptrdiff_t row, rows, column, columns; } fnn_region;
 static inline ptrdiff_t fnn_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t fnn_padded(ptrdiff_t n) { return (n + FNN_PAD - 1) / FNN_PAD * FNN_PAD; }
 
+/* an operand's first row of the block: rows of bound arrays count from the pass's first */
+static inline char *fnn_rows(const fnn_array *a, const fnn_step *s) { return a->p + s->row * a->row_bytes; }
+
 /* [0, n) cut into equal parts of whole units: where part i begins */
 static inline ptrdiff_t fnn_cut(ptrdiff_t n, ptrdiff_t unit, int i, int parts) {
   const ptrdiff_t units = (n + unit - 1) / unit;

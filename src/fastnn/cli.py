@@ -328,18 +328,10 @@ def choose_machine(arguments: argparse.Namespace, stack: ExitStack) -> str:
 
 def make_model(arguments: argparse.Namespace, X: np.ndarray, n_classes: int) -> fnn.Sequential:
     """The network, compiled; it takes raw pixels."""
-    layers = [fnn.Flatten(), fnn.Standardize(name="pixels"),
+    layers = [fnn.Flatten(), fnn.Standardize(per_feature=False, name="pixels"),
               *(fnn.Dense(size, arguments.activation) for size in arguments.hidden),
               fnn.Dense(n_classes, "softmax")]
     model = fnn.Sequential(layers, input_shape=X.shape[1:], dtype=arguments.dtype, seed=arguments.seed)
-    # One mean and one deviation for all pixels: pixel by pixel, the rare ink of the margins would weigh most.
-    some = X[:10_000]
-    state = model.state_dict()
-    state["pixels.mean"][...] = some.mean()
-    state["pixels.scale"][...] = 1 / (some.std() or 1.0)
-    state["pixels.adapted"][...] = 1
-    model.load_state_dict(state)
-
     make = checks.lookup("optimizer", arguments.optimizer, OPTIMIZERS)
     settings = {"learning_rate": arguments.lr, "momentum": arguments.momentum}
     settings = {name: value for name, value in settings.items() if value is not None}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import backends, passes
+from . import backends, checks, passes
 from .backends import Run
 from .layers import Layer
 from .losses import Loss
@@ -29,6 +29,7 @@ class Entry(NamedTuple):
     weighted: bool = False
     outputs: bool = False
     fused: bool = False
+    direct: bool = False  # rows are read where they stand, in order; the caller has looked at their values
 
 
 class Compiled:
@@ -71,8 +72,7 @@ class Compiled:
         b = Builder(self.numbers.parameters, self.numbers.persistent, training=training)
         n_in, n_out = math.prod(self.layers[0].input_shape), self.layers[-1].output_shape[0]
         b.phase = Phase.GATHER
-        value = b.arena(("B", n_in))
-        b.emit("gather", b.bound(X_SLOT, ("B", n_in), b.dtype), value, check_finite=1)
+        value = self._rows(b, entry, X_SLOT, ("B", n_in), b.dtype, check_finite=1)
         if entry.kind == "predict":
             value = self._emit_forward(b, value, None)
         else:
@@ -86,6 +86,22 @@ class Compiled:
             b.emit("loss_sum", row_loss, row_weight)
         return passes.finish(b, fuse_update=entry.fused)
 
+    @staticmethod
+    def _rows(b: Builder, entry: Entry, slot: int, shape: tuple, dtype: np.dtype | type, check_finite: int = 0) -> Operand:
+        """The block's rows of a bound array: where they stand, or gathered into the arena."""
+        bound = b.bound(slot, shape, dtype)
+        if entry.direct:
+            return bound
+        rows = b.arena(shape, dtype)
+        b.emit("gather", bound, rows, check_finite=check_finite)
+        return rows
+
+    def reads_direct(self, X: np.ndarray) -> bool:
+        """Whether the first layer can read these rows where they stand, and would gain by it."""
+        first = next((layer for layer in self.layers if layer.emits), None)
+        return first is not None and first.reads_unpadded and X.dtype == self.numbers.dtype and \
+            checks.is_gatherable(X) and not checks.is_memmap(X) and X.strides[0] % 2048 != 0
+
     def _emit_forward(self, b: Builder, value: Operand, fused: str | None) -> Operand:
         """All layers; where the loss is `fused` with it, without the last activation."""
         b.phase = Phase.FORWARD
@@ -97,12 +113,9 @@ class Compiled:
     def _emit_loss(self, b: Builder, value: Operand, entry: Entry, n_out: int) -> tuple[Operand, Operand | None]:
         """Targets, layers, loss: the network's output and the loss's gradient."""
         assert self.loss is not None
-        weight = None
-        target = b.arena(("B",), np.int64) if entry.labels else b.arena(("B", n_out))
-        b.emit("gather", b.bound(TARGET_SLOT, target.shape, target.dtype), target, check_finite=0)
-        if entry.weighted:
-            weight = b.arena(("B",), np.float64)
-            b.emit("gather", b.bound(WEIGHT_SLOT, ("B",), np.float64), weight, check_finite=0)
+        target = self._rows(b, entry, TARGET_SLOT, ("B",), np.int64) if entry.labels else \
+            self._rows(b, entry, TARGET_SLOT, ("B", n_out), b.dtype)
+        weight = self._rows(b, entry, WEIGHT_SLOT, ("B",), np.float64) if entry.weighted else None
         fused = self.loss.op(self.layers[-1].activation, n_out)
         value = self._emit_forward(b, value, fused)
         b.phase, b.layer = Phase.LOSS, "loss"

@@ -43,7 +43,7 @@ class CrossEntropy(Loss):
     ----------
     from_logits : bool
         The network ends without an activation and its outputs are the logits: of a softmax with several
-        outputs, of a sigmoid with one.
+        outputs, of a sigmoid with one. `predict` gives them as they are; metrics see the probabilities.
 
     Notes
     -----
@@ -76,7 +76,7 @@ class CrossEntropy(Loss):
         row_loss = builder.arena(("B",), "float64")
         builder.emit(fused, output, target, weight, y, dlogits, row_loss)
         builder.losses.append((row_loss, weight))
-        return (output if self.from_logits else y), dlogits
+        return y, dlogits
 
     def get_config(self):
         return {"from_logits": self.from_logits}

@@ -42,7 +42,7 @@ def accuracy(targets: Any, outputs: Any) -> float:
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         return binary_accuracy(targets, outputs)
     right = outputs.argmax(-1) == _labels("accuracy", targets, outputs)
-    return np.count_nonzero(right) / right.size
+    return float(np.count_nonzero(right) / right.size)
 
 
 def top_k_accuracy(targets: Any, outputs: Any, k: int = 5) -> float:
@@ -75,7 +75,7 @@ def top_k_accuracy(targets: Any, outputs: Any, k: int = 5) -> float:
     own = np.take_along_axis(outputs, labels, -1)
     ahead = ~(outputs <= own)  # so that NaN does not count as right
     ahead |= (outputs == own) & (np.arange(outputs.shape[-1]) < labels)
-    return np.count_nonzero(np.count_nonzero(ahead, axis=-1) < k) / labels.size
+    return float(np.count_nonzero(np.count_nonzero(ahead, axis=-1) < k) / labels.size)
 
 
 def binary_accuracy(targets: Any, outputs: Any, threshold: float = 0.5) -> float:
@@ -100,7 +100,7 @@ def binary_accuracy(targets: Any, outputs: Any, threshold: float = 0.5) -> float
     0.75
     """
     targets, outputs = _values("binary_accuracy", targets, outputs)
-    return np.count_nonzero((outputs > threshold) == (targets > 0.5)) / outputs.size
+    return float(np.count_nonzero((outputs > threshold) == (targets > 0.5)) / outputs.size)
 
 
 def precision(targets: Any, outputs: Any, threshold: float = 0.5) -> float:

@@ -16,11 +16,11 @@ from .compilation import X_SLOT, Compiled, Entry
 from .history import History
 from .layers import LAYERS, Layer, Standardize
 from .layers.base import Vectors
-from .metrics import Metric
-from .metrics import resolve as resolve_metric
+from .metrics import Metric, resolve_all
 from .parameters import Numbers, assign, copies
 from .program import Layout
 
+SMALL = 4096  # elements of X: fewer are copied, which looks at their values on the way
 PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told otherwise
 
 
@@ -116,7 +116,7 @@ class Sequential:
         self.optimizer = optimizers.get(optimizer)
         self.loss = losses.get(loss)
         self.loss.op(self.layers[-1].activation, self.output_shape[0])
-        self.metrics = [resolve_metric(m) for m in ([metrics] if isinstance(metrics, str) else metrics)]
+        self.metrics = resolve_all(metrics)
         self._numbers.forget_states()
         self.update_count = 0
         self._compiled = Compiled(self.layers, self._numbers, self.loss, self.optimizer)
@@ -189,6 +189,10 @@ class Sequential:
         """Run an entry without backward over all rows; the weighted mean loss."""
         rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
         loss = total = 0.0
+        if X.size > SMALL and self._compiled.reads_direct(X):
+            if entry.kind == "predict":  # the other entries' rows have been looked at
+                checks.check_finite(X, "X", self.dtype)
+            entry = entry._replace(direct=True)
         with self._compiled.borrow(entry, min(rows, len(X)) if len(X) < PREDICT_ROWS else rows) as run:
             for part in _gatherable_parts(X, rows):
                 walk = Pass(len(X[part]), rows, rows, row_weight=None if weight is None else weight[part])

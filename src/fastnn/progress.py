@@ -148,6 +148,7 @@ class PlainBar:
         self._draw(line[:shutil.get_terminal_size().columns - 1])
 
     def close(self) -> None:
+        self.width += 2  # the terminal's ^C may stand there
         self._draw("")
         self.stream.write("\r")
         self.stream.flush()

@@ -89,7 +89,8 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
     DivergenceError
         When a value stops being finite.
     KeyboardInterrupt
-        After Ctrl-C, with weights, optimizer and ``model.history`` as they were after the last step.
+        After Ctrl-C, with weights, optimizer and ``model.history`` as they were after the last step (or the
+        best weights, where an `EarlyStopping` restores them).
     """
     model._require_compiled()
     epochs = checks.positive_int("epochs", epochs)
@@ -209,6 +210,8 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
                 logs |= {f"val_{name}": value for name, value in results.items()}
             model.history.append(epoch, logs)
             callbacks.on_epoch_end(epoch, logs)
+            if interrupted:
+                raise KeyboardInterrupt
             if model.stop_training:
                 break
     finally:
@@ -226,7 +229,8 @@ class _Arrays:
         self.block = min(batch, LARGEST_BLOCK)
         self.staged = not checks.is_gatherable(X)
         self.outputs = np.empty((self.rows, *model.output_shape), model.dtype) if model.metrics else None
-        self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None, self.block == batch)
+        self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None, self.block == batch,
+                           not shuffle and model._compiled.reads_direct(X))
         self.snapshot_seconds = 0.0
         self.chunk = 1  # steps of the next chunk
 

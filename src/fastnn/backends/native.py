@@ -82,6 +82,7 @@ class NativeRun:
         self.state.set_calls(self.calls)
         self.state.set_rows(rows, rows, rows)
         self.step_flops = program.flops(rows)
+        self.team = TeamSize()
         self.isa, self.workspace_threads = "", 0
 
     def bind(self, slot: int, array: np.ndarray | None) -> None:
@@ -95,18 +96,30 @@ class NativeRun:
     def stop(self) -> None:
         self.state.stop()
 
-    def _prepare(self) -> int:
-        """The number of threads for a step, with a workspace for each."""
-        threads = threads_for(self.step_flops)
+    def _prepare(self, threads: int) -> None:
+        """A workspace for each thread, of the size that the current instruction set's kernels want."""
         if self.isa != core.isa() or self.workspace_threads < threads:
             bytes_per_thread = self.state.workspace_bytes(self.ops)
             workspace = aligned_zeros(max(1, bytes_per_thread * threads), np.uint8)
             self.state.set_workspace(self.calls, workspace, bytes_per_thread)
             self.isa, self.workspace_threads = core.isa(), threads
-        return threads
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
-        threads = self._prepare()
+        most = 1 if check or self.step_flops < SERIAL_FLOPS else core.max_threads()
+        self._prepare(most)
+        if most == 1:
+            return self._execute(first_step, last_step, 1, check)
+        while first_step < last_step:
+            threads, steps = self.team.next(most, last_step - first_step)
+            started = time.perf_counter()
+            halt = self._execute(first_step, first_step + steps, threads, check)
+            self.team.note(threads, (time.perf_counter() - started) / steps)
+            if halt:
+                return halt
+            first_step += steps
+        return None
+
+    def _execute(self, first_step: int, last_step: int, threads: int, check: bool) -> Halt | None:
         block = op = 0
         while True:
             status = self.state.run(self.ops, first_step, last_step, block, op, threads, check)
@@ -136,9 +149,57 @@ class NativeRun:
         return np.ndarray(shape, operand.dtype, self.memory.vector(operand.space).view(np.uint8), operand.offset, strides)
 
 
-def threads_for(flops: int) -> int:
-    """How many threads a step of so many floating-point operations is worth."""
-    return core.max_threads() if flops >= 400_000 else 1
+SERIAL_FLOPS = 50_000  # a step of fewer takes less time than a team needs to meet
+
+
+class TeamSize:
+    """How many threads a Run's steps are fastest with, measured on the steps themselves.
+
+    Results do not depend on the number of threads, so one thread and all of them can take turns: a few
+    times at first, then now and again, since the distance between cores and what else runs there change.
+    """
+
+    PROBES = 3  # measurements of each number of threads before the faster one is kept
+    PROBE_SECONDS = 1e-3  # of a measurement, or one step
+    KEEP_SECONDS = 0.5  # before the slower one gets another chance
+    MEMORY = 0.5  # weight of a new measurement once there are enough
+
+    def __init__(self) -> None:
+        self.seconds: dict[int, float] = {}  # of a step, by number of threads
+        self.probes: dict[int, int] = {}
+        self.probed = 0.0
+
+    def next(self, most: int, steps: int) -> tuple[int, int]:
+        """The number of threads for the next steps, and for how many of them."""
+        now = time.perf_counter()
+        for threads in (1, most):
+            if self.probes.get(threads, 0) < self.PROBES:
+                self.probed = now
+                return threads, self._probe_steps(threads, steps)
+        best = min((1, most), key=lambda n: self.seconds[n])
+        if now - self.probed > self.KEEP_SECONDS:
+            self.probed = now
+            other = most if best == 1 else 1
+            if self.seconds[other] < 3 * self.seconds[best]:
+                return other, self._probe_steps(other, steps)
+            self.seconds[other] *= 0.7  # so that a slow measurement does not count for ever
+        left = max(self.KEEP_SECONDS - (now - self.probed), self.PROBE_SECONDS)
+        return best, max(1, min(steps, int(left / self.seconds[best])))
+
+    def _probe_steps(self, threads: int, steps: int) -> int:
+        if threads not in self.seconds:
+            return 1
+        return max(1, min(steps, int(self.PROBE_SECONDS / self.seconds[threads])))
+
+    def note(self, threads: int, seconds: float) -> None:
+        """A measurement: seconds of a step."""
+        count = self.probes[threads] = self.probes.get(threads, 0) + 1
+        if count <= 2:  # the first ran with cold caches
+            self.seconds[threads] = seconds
+        elif count <= self.PROBES:
+            self.seconds[threads] = min(self.seconds[threads], seconds)
+        else:
+            self.seconds[threads] += self.MEMORY * (seconds - self.seconds[threads])
 
 
 def supported_isas() -> list[str]:

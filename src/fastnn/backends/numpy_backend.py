@@ -56,7 +56,7 @@ class NumpyRun:
 
     def _rows(self, operand: Operand, rows: int, whole: bool, row: int) -> np.ndarray | None:
         array = self.bound.get(operand.index)
-        return array if whole or array is None else array[row:row + rows].reshape(rows, *array.shape[1:])
+        return array if whole or array is None else array[row:row + rows].reshape(resolve(operand.shape, rows))
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
         walk = self.walk

@@ -12,7 +12,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..losses import LOSSES
-from ..metrics import METRICS
 from ..model import Sequential
 from ..optimizers import OPTIMIZERS
 
@@ -57,7 +56,7 @@ def _compiled_config(model: Sequential) -> dict[str, Any] | None:
     if model.loss is None or model.optimizer is None:
         return None
     for metric in model.metrics:
-        if metric.name not in METRICS:
+        if not metric.registered:
             raise ValueError(f"metrics: {metric.name!r} is a Python function, which a file cannot hold; call "
                              "model.compile without it before saving")
     if callable(model.optimizer.learning_rate):

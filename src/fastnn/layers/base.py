@@ -46,6 +46,9 @@ class Layer:
         Shapes of one sample, known once the layer is in a model.
     """
 
+    emits = True  # whether there are ops at all
+    reads_unpadded = False  # whether its ops can read rows of the caller's own array
+
     def __init__(self, name: str | None = None) -> None:
         self.given_name = name
         self.name = name or re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()

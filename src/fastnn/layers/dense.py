@@ -35,6 +35,8 @@ class Dense(Layer):
     (2, 3)
     """
 
+    reads_unpadded = True
+
     def __init__(self, units: int, activation: str | None = None, *, use_bias: bool = True,
                  kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
         super().__init__(name)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from .. import checks
 from ..program import Builder, Operand
 from .base import Layer, Vectors, activation_name, emit_activation, emit_slope
 
@@ -46,6 +47,8 @@ class Activation(Layer):
 class Flatten(Layer):
     """Samples of any shape as one row of features, in C order; costs nothing."""
 
+    emits = False
+
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
         self.input_shape, self.output_shape = shape, (math.prod(shape),)
 
@@ -57,7 +60,7 @@ class Flatten(Layer):
 
 
 class Standardize(Layer):
-    """y = (x - mean) / deviation, feature by feature, with the training set's numbers.
+    """y = (x - mean) / deviation, with the training set's numbers.
 
     `fit` takes the mean and the standard deviation of its training rows the first time it runs; they are
     saved with the model and used for every later row. A feature that never varies becomes zero. The layer
@@ -65,9 +68,30 @@ class Standardize(Layer):
 
     Parameters
     ----------
+    per_feature : bool
+        Each feature by its own mean and deviation; otherwise all by one, which suits the pixels of an image:
+        the rare ink of the margins would weigh most.
     name : str, optional
         The layer's name in the model.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Standardize(), fnn.Dense(1)], input_shape=(2,))
+    >>> model.compile("sgd", loss="squared_error")
+    >>> history = model.fit([[1.0, 10.0], [3.0, 30.0]], [0.0, 1.0], verbose=0)
+    >>> model.state_dict()["standardize.mean"]
+    array([ 2., 20.], dtype=float32)
     """
+
+    reads_unpadded = True
+
+    def __init__(self, *, per_feature: bool = True, name: str | None = None) -> None:
+        super().__init__(name)
+        self.per_feature = checks.boolean("per_feature", per_feature)
+
+    def get_config(self) -> dict[str, object]:
+        return {"per_feature": self.per_feature, **super().get_config()}
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
         self.input_shape = self.output_shape = shape
@@ -86,11 +110,16 @@ class Standardize(Layer):
         count, mean, squares = 0, 0.0, 0.0
         for start in range(0, len(rows), block):
             part = np.asarray(rows[start:start + block], np.float64).reshape(-1, math.prod(self.input_shape))
+            checks.check_finite(part, "X", first_row=start)
             part_mean = part.mean(axis=0)
             delta, total = part_mean - mean, count + len(part)
             squares = squares + ((part - part_mean) ** 2).sum(axis=0) + delta * delta * (count * len(part) / total)
             mean = mean + delta * (len(part) / total)
             count = total
+        if not self.per_feature:
+            overall = np.mean(mean)
+            squares = np.full_like(squares, np.mean(squares + count * (mean - overall) ** 2))
+            mean = np.full_like(mean, overall)
         deviation = np.sqrt(squares / count)
         constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
         scale = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))

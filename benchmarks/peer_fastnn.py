@@ -1,0 +1,108 @@
+"""fastnn itself, on its native core or on its NumPy backend, the reference that every machine can run."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import numpy as np
+
+import fastnn as fnn
+from fastnn.backends import Pass, native
+from fastnn.compilation import Entry
+from fastnn.training import LARGEST_BLOCK
+
+from .worker import Job
+from .workloads import BETA1, BETA2, EPSILON, Workload
+
+
+def start(threads: int) -> None:
+    fnn.set_num_threads(threads)
+
+
+def make(workload: Workload, variant: str) -> Job:
+    fnn.use_backend(variant)
+    return Training(workload) if workload.trains else Prediction(workload)
+
+
+def model_of(workload: Workload, metrics: tuple[str, ...] = ()) -> fnn.Sequential:
+    *hidden, last = workload.sizes[1:]
+    layers = [fnn.Dense(n, workload.hidden) for n in hidden] + [fnn.Dense(last, workload.output)]
+    model = fnn.Sequential(layers, input_shape=workload.sizes[:1])
+    model.set_weights([array for layer in workload.weights() for array in layer])
+    if workload.trains:
+        optimizers = {"adam": fnn.Adam(workload.rate, BETA1, BETA2, EPSILON), "sgd": fnn.SGD(workload.rate)}
+        model.compile(optimizers[workload.optimizer], workload.loss, metrics)
+    return model
+
+
+class Training(Job):
+    """The steps alone, as `fit` runs them: one call into the backend a pass. The only class here that
+    reaches inside fastnn."""
+
+    def __init__(self, workload: Workload, rows: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+        self.workload = workload
+        self.model = model_of(workload)
+        self.X, self.y = rows or workload.rows()
+        n, block = len(self.X), min(workload.batch, LARGEST_BLOCK)
+        self.steps = -(-n // workload.batch)
+        self.walk = Pass(n, workload.batch, block, rates=np.full(self.steps, workload.rate),
+                         losses=np.zeros(self.steps))
+        entry = Entry("train", labels=self.y.ndim == 1, fused=block == workload.batch)
+        self.open = ExitStack()
+        self.backend = self.open.enter_context(self.model._compiled.borrow(entry, block))
+        self.backend.bind(0, self.X)
+        self.backend.bind(1, self.y)
+
+    def reset(self) -> None:
+        self.model.set_weights([array for layer in self.workload.weights() for array in layer])
+        self.model._numbers.memory.state[...] = 0
+        self.walk.update_count = 0
+
+    def run(self, units: int) -> None:
+        for _ in range(units):
+            self.backend.begin(self.walk)
+            self.backend.execute(0, self.steps)
+            self.walk.update_count += self.steps
+
+    def check(self) -> np.ndarray:
+        self.reset()
+        losses: list[float] = []
+        while len(losses) < self.workload.checked_steps:
+            self.run(1)
+            losses.extend(self.walk.losses)
+        return np.array(losses[:self.workload.checked_steps])
+
+
+class Prediction(Job):
+    def __init__(self, workload: Workload) -> None:
+        self.model, self.X = model_of(workload), workload.rows()[0]
+
+    def run(self, units: int) -> None:
+        predict, X = self.model.predict, self.X
+        for _ in range(units):
+            predict(X)
+
+    def check(self) -> np.ndarray:
+        return self.model.predict(self.X)
+
+
+def machine(threads: int) -> dict[str, float | str]:
+    """What this machine can do right now: multiply-adds in registers on so many threads at once, and the
+    cost of one parallel region."""
+    rounds, best = 100_000, 0.0
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(5):
+            start = time.perf_counter()
+            flops = sum(pool.map(lambda _: native.core.fma_peak(0, rounds), range(threads)))
+            best = max(best, flops / (time.perf_counter() - start))
+    fork_join = min(native.core.fork_join_seconds(threads) for _ in range(5))
+    return {"gflops": best / 1e9, "fork_join_us": 1e6 * fork_join, "isa": native.core.isa(),
+            "compiler": native.core.compiler()}
+
+
+def fit_as_a_whole(mnist: str | None, rounds: int, quick: bool) -> list[dict]:
+    from . import fit
+    fnn.use_backend("native")
+    return fit.run(mnist, rounds, quick)

@@ -1,0 +1,144 @@
+"""JAX: one jitted step a call, and many steps a call in lax.scan."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .worker import Job
+from .workloads import BETA1, BETA2, EPSILON, Workload
+
+SAME_BATCH_STEPS = 20  # of one scan where all rows are one batch
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}
+
+
+def start(threads: int) -> None:
+    if jax.default_backend() != "cpu":
+        raise RuntimeError(f"JAX runs on {jax.default_backend()}, expected its CPU backend")
+
+
+def make(workload: Workload, variant: str) -> Job | None:
+    if workload.trains:
+        return (Scan if variant == "scan" else Training)(workload)
+    return None if variant == "scan" else Prediction(workload)
+
+
+def network(workload: Workload, params: list, x: jax.Array) -> jax.Array:
+    """Without the softmax."""
+    for w, b in params[:-1]:
+        x = ACTIVATIONS[workload.hidden](x @ w + b)
+    w, b = params[-1]
+    return x @ w + b
+
+
+def loss_of(workload: Workload, params: list, x: jax.Array, y: jax.Array) -> jax.Array:
+    z = network(workload, params, x)
+    if workload.loss == "cross_entropy":
+        return -jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1).mean()
+    return 0.5 * ((z - y) ** 2).sum(axis=1).mean()
+
+
+def train_step(workload: Workload, state: tuple, batch: tuple) -> tuple[tuple, jax.Array]:
+    params, mean, square, t = state
+    loss, gradient = jax.value_and_grad(partial(loss_of, workload))(params, *batch)
+    if workload.optimizer == "sgd":
+        return (jax.tree.map(lambda p, g: p - workload.rate * g, params, gradient), mean, square, t), loss
+    t = t + 1
+    mean = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, mean, gradient)
+    square = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, square, gradient)
+    rate, correction = workload.rate / (1 - BETA1 ** t), 1 / (1 - BETA2 ** t)
+
+    def update(p, m, v):
+        return p - rate * m / (jnp.sqrt(v * correction) + EPSILON)
+
+    return (jax.tree.map(update, params, mean, square), mean, square, t), loss
+
+
+def initial(workload: Workload) -> tuple:
+    params = [(jnp.array(w), jnp.array(b)) for w, b in workload.weights()]
+    if workload.optimizer != "adam":
+        return params, (), (), jnp.zeros(())
+    return params, *(jax.tree.map(jnp.zeros_like, params) for _ in range(2)), jnp.zeros(())
+
+
+class Training(Job):
+    """A step a call; calls run ahead of Python, which waits for the last."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        X, y = workload.rows()
+        self.batches = [(jnp.array(X[rows]), jnp.array(y[rows])) for rows in workload.batch_slices()]
+        self.steps = len(self.batches)
+        self.step = jax.jit(partial(train_step, workload), donate_argnums=0)
+
+    def reset(self) -> None:
+        self.state = jax.block_until_ready(initial(self.workload))
+
+    def run(self, units: int) -> None:
+        state, step = self.state, self.step
+        for _ in range(units):
+            for batch in self.batches:
+                state, _ = step(state, batch)
+        self.state = jax.block_until_ready(state)
+
+    def check(self) -> np.ndarray:
+        self.reset()
+        losses = []
+        for i in range(self.workload.checked_steps):
+            self.state, loss = self.step(self.state, self.batches[i % self.steps])
+            losses.append(float(loss))
+        return np.array(losses)
+
+
+class Scan(Job):
+    """A pass over all batches a call."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        X, y = workload.rows()
+        self.steps = workload.batches if workload.batches > 1 else SAME_BATCH_STEPS
+        step = partial(train_step, workload)
+        if workload.batches > 1:
+            self.data = tuple(jnp.array(a.reshape(-1, workload.batch, *a.shape[1:])) for a in (X, y))
+        else:
+            self.data = jnp.array(X), jnp.array(y)
+
+        def scan(state: tuple, data: tuple) -> tuple[tuple, jax.Array]:
+            if workload.batches > 1:
+                return jax.lax.scan(step, state, data)
+            return jax.lax.scan(lambda state, _: step(state, data), state, length=self.steps)
+
+        self.scan = jax.jit(scan, donate_argnums=0)
+
+    def reset(self) -> None:
+        self.state = jax.block_until_ready(initial(self.workload))
+
+    def run(self, units: int) -> None:
+        state = self.state
+        for _ in range(units):
+            state, self.losses = self.scan(state, self.data)
+        self.state = jax.block_until_ready(state)
+
+    def check(self) -> np.ndarray:
+        self.reset()
+        self.run(1)
+        return np.asarray(self.losses)[:self.workload.checked_steps]
+
+
+class Prediction(Job):
+    """Each call is waited for: a prediction is there to be used."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.params, self.x = initial(workload)[0], jnp.array(workload.rows()[0])
+        self.predict = jax.jit(lambda params, x: jax.nn.softmax(network(workload, params, x)))
+
+    def run(self, units: int) -> None:
+        predict, params, x = self.predict, self.params, self.x
+        for _ in range(units):
+            predict(params, x).block_until_ready()
+
+    def check(self) -> np.ndarray:
+        return np.asarray(self.predict(self.params, self.x))

@@ -1,0 +1,54 @@
+"""One row per layer: how to make small models around it. A new layer is tested once it has its row here."""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+import fastnn as fnn
+
+EDGES = (1, 2, 3, 5, 15, 16, 17, 31, 32, 33, 64, 100)  # around whole vectors of every instruction set
+
+
+@dataclass(frozen=True)
+class Case:
+    """Layers of a model and the shape of a sample; n_in != n_out everywhere."""
+
+    name: str
+    covers: type
+    layers: Callable[[], list]
+    input_shape: tuple[int, ...]
+
+
+def _last():
+    return fnn.Dense(3, "softmax")
+
+
+LAYER_CASES = [
+    Case("dense", fnn.Dense, lambda: [fnn.Dense(17, "tanh"), _last()], (5,)),
+    Case("dense-relu", fnn.Dense, lambda: [fnn.Dense(33, "relu"), fnn.Dense(15, "sigmoid"), _last()], (16,)),
+    Case("dense-no-bias", fnn.Dense, lambda: [fnn.Dense(31, "tanh", use_bias=False), _last()], (4,)),
+    Case("dense-softmax-inside", fnn.Dense, lambda: [fnn.Dense(15, "softmax"), _last()], (7,)),
+    Case("activation", fnn.Activation, lambda: [fnn.Dense(17), fnn.Activation("tanh"), _last()], (5,)),
+    Case("activation-first", fnn.Activation, lambda: [fnn.Activation("sigmoid"), _last()], (5,)),
+    Case("activation-softmax", fnn.Activation, lambda: [fnn.Dense(6), fnn.Activation("softmax"), _last()], (5,)),
+    Case("flatten", fnn.Flatten, lambda: [fnn.Flatten(), fnn.Dense(5, "tanh"), _last()], (3, 4, 2)),
+    Case("standardize", fnn.Standardize, lambda: [fnn.Standardize(), fnn.Dense(5, "tanh"), _last()], (17,)),
+    Case("standardize-images", fnn.Standardize, lambda: [fnn.Standardize(), fnn.Flatten(), _last()], (3, 5)),
+]
+
+
+def model_of(case, dtype="float64", seed=0):
+    """The case's model, compiled with labels as targets; biases are not zero."""
+    model = fnn.Sequential(case.layers(), case.input_shape, dtype=dtype, seed=seed)
+    model.compile("adam", "cross_entropy")
+    rng = np.random.default_rng(seed)
+    for name, parameter in model.named_parameters().items():
+        if name.endswith("bias"):
+            parameter[...] = 0.1 * rng.standard_normal(parameter.shape)
+    return model
+
+
+def samples_of(case, n, seed=0):
+    """n samples and labels."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, *case.input_shape)), rng.integers(0, 3, n)
