@@ -1,1 +1,1 @@
-"""How fast fastnn is: kernels by themselves (test_kernels.py), whole networks beside other libraries (peers.py)."""
+"""How fast fastnn is: kernels alone (test_kernels.py), whole networks beside other libraries (peers.py)."""

@@ -6,8 +6,8 @@ import contextlib
 import io
 import time
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -23,53 +23,73 @@ GENERATED_ROWS = 10_000
 def rows_for(workload: Workload, mnist: str | None) -> tuple[np.ndarray, np.ndarray, str]:
     """X, y and what they are: MNIST's rows where the network takes them."""
     if mnist and workload.sizes[0] == 784:
-        parts = load_mnist(Path(mnist))
-        images, labels = parts.get("train", parts.get("test"))
-        return (images.reshape(len(images), -1) / 255).astype(np.float32), labels, f"{len(images):,} MNIST rows"
-    batches = -(-GENERATED_ROWS // workload.batch)
-    X, y = replace(workload, batches=batches).rows()
-    return X[:GENERATED_ROWS], y[:GENERATED_ROWS], f"{GENERATED_ROWS:,} generated rows"
+        parts = load_mnist(mnist)
+        images, labels = parts.get("train") or parts["test"]
+        X = (images.reshape(len(images), -1) / 255).astype(np.float32)
+        return X, labels, f"{len(X):,} of MNIST"
+    X, y = replace(workload, batches=-(-GENERATED_ROWS // workload.batch)).rows()
+    return X[:GENERATED_ROWS], y[:GENERATED_ROWS], f"{GENERATED_ROWS:,} generated"
 
 
-def run(mnist: str | None, rounds: int, quick: bool) -> list[dict[str, object]]:
-    """Epochs of `fit` and passes of its bare steps in turns; a row per network."""
+class Epochs:
+    """The ways of going over all rows that are compared, each from the initial weights."""
+
+    def __init__(self, workload: Workload, X: np.ndarray, y: np.ndarray) -> None:
+        self.workload, self.X, self.y = workload, X, y
+        self.steps_alone = Training(workload, (X, y))
+        self.model = model_of(workload, ("accuracy",))
+        self.order = np.random.default_rng(0).permutation(len(X))
+
+    def bare(self, epochs: int) -> float:
+        """Rows as they stand, one call into the core."""
+        return self._steps(epochs, None)
+
+    def shuffled(self, epochs: int) -> float:
+        """The same in a random order of the rows, already drawn."""
+        return self._steps(epochs, self.order)
+
+    def _steps(self, epochs: int, order: np.ndarray | None) -> float:
+        self.steps_alone.reset()
+        self.steps_alone.walk.index = order
+        start = time.perf_counter()
+        self.steps_alone.run(epochs)
+        return (time.perf_counter() - start) / epochs
+
+    def fit(self, epochs: int) -> float:
+        """What a user calls: shuffled, with accuracy and a progress line."""
+        self.model.set_weights([array for layer in self.workload.weights() for array in layer])
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            start = time.perf_counter()
+            self.model.fit(self.X, self.y, batch_size=self.workload.batch, epochs=epochs, verbose=1)
+            return (time.perf_counter() - start) / epochs
+
+
+def run(mnist: str | None, rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """The ways in turns, `seconds` each time; a row per network."""
     results = []
     for name in NETWORKS:
         workload = WORKLOADS[name]
         X, y, what = rows_for(workload, mnist)
-        bare = Training(workload, (X, y))
-        order = np.random.default_rng(0).permutation(len(X))
-        model = model_of(workload, ("accuracy",))
-        samples: dict[str, list[float]] = {"fit": [], "bare": [], "shuffled": []}
-        epochs = 1 if quick else max(1, round(0.2 / (1e-9 * workload.flops / workload.batch * len(X) / 60 + 1e-3)))
-        for i in range(rounds + 1):
-            for kind, index in (("bare", None), ("shuffled", order)):
-                bare.reset()
-                bare.walk.index = index
-                start = time.perf_counter()
-                bare.run(epochs)
-                samples[kind].append((time.perf_counter() - start) / epochs)
-            model.set_weights([array for layer in workload.weights() for array in layer])
-            with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-                start = time.perf_counter()
-                model.fit(X, y, batch_size=workload.batch, epochs=epochs, verbose=1)
-                samples["fit"].append((time.perf_counter() - start) / epochs)
-            if i == 0:  # a warm-up
-                samples = {kind: [] for kind in samples}
-        medians = {kind: median(values) for kind, values in samples.items()}
-        results.append({
-            "network": name, "rows": what, "steps": bare.steps, "epoch_ms": 1e3 * medians["fit"],
-            "fit_us": 1e6 * medians["fit"] / bare.steps, "bare_us": 1e6 * medians["bare"] / bare.steps,
-            "shuffled_us": 1e6 * medians["shuffled"] / bare.steps, "epochs": epochs,
-            "rounds_s": samples})
+        ways = Epochs(workload, X, y)
+        ways.fit(1)
+        epochs = max(1, round(seconds / max(ways.bare(1), ways.shuffled(1))))
+        samples: dict[str, list[float]] = {"bare": [], "shuffled": [], "fit": []}
+        for _ in range(rounds):
+            for way, values in samples.items():
+                values.append(getattr(ways, way)(epochs))
+        steps = ways.steps_alone.steps
+        a_step = {f"{way}_us": 1e6 * median(values) / steps for way, values in samples.items()}
+        results.append({"network": name, "rows": what, "steps": steps, "epochs": epochs,
+                        "epoch_ms": 1e3 * median(samples["fit"]), **a_step, "rounds_seconds": samples})
     return results
 
 
-def table(results: list[dict[str, object]]) -> str:
-    lines = [f"{'fit':<14}{'rows':<24}{'epoch ms':>10}{'us a step':>11}{'bare steps':>12}{'shuffled':>10}"
-             f"{'fit adds':>22}"]
+def table(results: list[dict[str, Any]]) -> str:
+    lines = [f"{'fit':<14}{'rows':<20}{'epoch ms':>10}{'us a step':>11}{'bare steps':>12}{'shuffled':>10}"
+             f"{'fit adds to bare':>20}"]
     for r in results:
         extra = r["fit_us"] - r["bare_us"]
-        lines.append(f"{r['network']:<14}{r['rows']:<24}{r['epoch_ms']:>10.2f}{r['fit_us']:>11.2f}{r['bare_us']:>12.2f}"
-                     f"{r['shuffled_us']:>10.2f}{f'{extra:.2f} us, {100 * extra / r["bare_us"]:.1f} %':>22}")
+        added = f"{extra:.2f} us, {100 * extra / r['bare_us']:.1f} %"
+        lines.append(f"{r['network']:<14}{r['rows']:<20}{r['epoch_ms']:>10.2f}{r['fit_us']:>11.2f}"
+                     f"{r['bare_us']:>12.2f}{r['shuffled_us']:>10.2f}{added:>20}")
     return "\n".join(lines)

@@ -25,8 +25,9 @@ def estimator(workload: Workload, X: np.ndarray, y: np.ndarray) -> MLPClassifier
     """Fitted once, because only then it has weights to replace."""
     kind = MLPClassifier if workload.output == "softmax" else MLPRegressor
     hidden = {"sigmoid": "logistic"}.get(workload.hidden, workload.hidden)
-    mlp = kind(hidden_layer_sizes=workload.sizes[1:-1], activation=hidden, solver=workload.optimizer or "adam",
-               alpha=0.0, batch_size=min(workload.batch, len(X)), learning_rate_init=workload.rate or 1e-3,
+    mlp = kind(hidden_layer_sizes=workload.sizes[1:-1], activation=hidden, alpha=0.0,
+               solver=workload.optimizer or "adam", learning_rate_init=workload.rate or 1e-3,
+               batch_size=min(workload.batch, len(X)),
                shuffle=False, max_iter=1, n_iter_no_change=10 ** 9, momentum=0.0, nesterovs_momentum=False,
                beta_1=BETA1, beta_2=BETA2, epsilon=EPSILON, warm_start=True, random_state=0)
     return mlp.fit(X, y)

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -32,7 +32,7 @@ class Peer:
     packages: tuple[str, ...]
 
 
-PEERS = (
+PEERS = {peer.name: peer for peer in (
     Peer(report.FASTNN, "peer_fastnn", "native", ("fastnn", "fastnn._native")),
     Peer("fastnn on NumPy", "peer_fastnn", "numpy", ("fastnn",)),
     Peer(report.PYTORCH, "peer_torch", "eager", ("torch",)),
@@ -41,20 +41,21 @@ PEERS = (
     Peer("JAX scan", "peer_jax", "scan", ("jax",)),
     Peer("scikit-learn", "peer_sklearn", "", ("sklearn",)),
     Peer("ONNX Runtime", "peer_onnxruntime", "", ("onnxruntime", "onnx")),
-)
-QUICK_SECONDS = 95  # for everything but the start and the last workload under way
+)}
+NOT_QUICK = ("PyTorch compile", LARGEST)
+QUICK_SECONDS = 90  # until the last workload's last round may begin; what is then under way is finished
 LEAST_ROUNDS = 3
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser("python -m benchmarks.peers", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true",
-                        help=f"within two minutes: short rounds, no torch.compile, no {LARGEST}")
+                        help=f"within two minutes: short rounds, without {' and '.join(NOT_QUICK)}")
     parser.add_argument("--threads", default="1,all", help='such as "1", "all" or "1,2" (default: 1,all)')
-    parser.add_argument("--workloads", help="names, separated by commas: " + ", ".join(WORKLOADS))
-    parser.add_argument("--peers", help="names, separated by commas: " + ", ".join(p.name for p in PEERS))
+    parser.add_argument("--workloads", help=f"some of: {', '.join(WORKLOADS)}")
+    parser.add_argument("--peers", help=f"some of: {', '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, help="measurements of each peer (default: 9; --quick: 5)")
-    parser.add_argument("--seconds", type=float, help="of one measurement, about (default: 0.1; --quick: 0.02)")
+    parser.add_argument("--seconds", type=float, help="of a measurement, about (default: 0.1; --quick: 0.02)")
     parser.add_argument("--mnist", default=os.environ.get("FASTNN_MNIST"), metavar="FOLDER",
                         help="MNIST's files, for fit (default: FASTNN_MNIST; without it generated rows)")
     parser.add_argument("--json", metavar="FILE", help="write all that was measured")
@@ -63,228 +64,194 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options.rounds = options.rounds or (5 if options.quick else 9)
     options.seconds = options.seconds or (0.02 if options.quick else 0.1)
     n_cpus = len(cpus())
-    try:
-        counts = [n_cpus if t == "all" else int(t) for t in options.threads.split(",")]
-    except ValueError:
-        parser.error(f"--threads: expected numbers or all, got {options.threads!r}")
-    if not all(1 <= n <= n_cpus for n in counts):
-        parser.error(f"--threads: expected 1 to {n_cpus}, got {options.threads!r}")
-    options.thread_counts = list(dict.fromkeys(counts))
-    options.workloads = _chosen(parser, "--workloads", options.workloads, WORKLOADS)
-    options.peers = _chosen(parser, "--peers", options.peers, {p.name: p for p in PEERS})
+    counts = [str(n_cpus) if word == "all" else word for word in options.threads.split(",")]
+    if not all(n.isdecimal() and 1 <= int(n) <= n_cpus for n in counts):
+        parser.error(f"--threads: expected all, or numbers from 1 to {n_cpus}, got {options.threads!r}")
+    options.threads = list(dict.fromkeys(map(int, counts)))
+    for option, known in (("workloads", WORKLOADS), ("peers", PEERS)):
+        names = getattr(options, option)
+        chosen = list(known) if names is None else [name.strip() for name in names.split(",")]
+        if unknown := [name for name in chosen if name not in known]:
+            parser.error(f"--{option}: expected some of {', '.join(known)}; got {', '.join(unknown)}")
+        if options.quick and names is None:
+            chosen = [name for name in chosen if name not in NOT_QUICK]
+        setattr(options, f"all_{option}", names is None)
+        setattr(options, option, [known[name] for name in chosen])
     return options
 
 
-def _chosen(parser: argparse.ArgumentParser, option: str, names: str | None, known: dict[str, Any]) -> list[Any] | None:
-    if names is None:
-        return None
-    wanted = [name.strip() for name in names.split(",")]
-    if unknown := [name for name in wanted if name not in known]:
-        parser.error(f"{option}: expected some of {', '.join(known)}; got {', '.join(unknown)}")
-    return [known[name] for name in wanted]
-
-
-def present(peers: list[Peer], say: Any) -> list[Peer]:
-    """The peers that are installed; the others are named."""
-    found = []
-    for peer in peers:
-        missing = [p for p in peer.packages if not _installed(p)]
-        if missing:
-            say(f"absent: {peer.name} ({', '.join(missing)} not installed; pip install 'fastnn-cpu[bench]' has all peers)")
-        else:
-            found.append(peer)
-    return found
-
-
-def _installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ImportError:
-        return False
+def absent(peer: Peer) -> str:
+    """The first package that a peer lacks; "" if it is there."""
+    for package in peer.packages:
+        try:
+            if importlib.util.find_spec(package) is None:
+                return package
+        except ImportError:
+            return package
+    return ""
 
 
 class Session:
-    """All workers of one number of threads."""
+    """The workers of one number of threads."""
 
-    def __init__(self, peers: list[Peer], threads: int, options: argparse.Namespace, failures: list[str]) -> None:
-        self.threads, self.options, self.failures = threads, options, failures
-        self.workers = {p.name: Worker(p.module, p.variant, threads) for p in peers}
-        for name, worker in list(self.workers.items()):
-            try:
-                worker.answer()
-            except Failure as error:
-                self._drop(name, f"does not start: {error}")
-        self.limits: list[dict[str, Any]] = []
+    def __init__(self, peers: list[Peer], threads: int, options: argparse.Namespace) -> None:
+        self.threads, self.options = threads, options
+        self.failures: list[str] = []
+        self.limits: list[report.Row] = []
+        self.workers = {peer.name: Worker(peer.module, peer.variant, threads) for peer in peers}
+        for name in list(self.workers):
+            self._answer(name, "start")
 
-    def _drop(self, name: str, why: str) -> None:
-        self.failures.append(f"{name}, {self.threads} threads: {why}")
+    def close(self) -> None:
+        for worker in self.workers.values():
+            worker.close()
+
+    def _failed(self, text: str) -> None:
+        self.failures.append(f"{text} ({self.threads} threads)")
         print(f"FAILED: {self.failures[-1]}", flush=True)
-        self.workers.pop(name).close()
 
-    def machine(self) -> dict[str, Any] | None:
-        """The machine's limits at this moment, as fastnn's worker measures them."""
-        if report.FASTNN not in self.workers:
+    def _answer(self, name: str, doing: str) -> Any:
+        """A worker's answer, None where it failed; one whose process is gone is forgotten."""
+        try:
+            return self.workers[name].answer()
+        except Failure as failure:
+            self._failed(f"{name}, {doing}: {failure}")
+            if not failure.goes_on:
+                self.workers.pop(name).close()
             return None
-        limits, _ = self.workers[report.FASTNN].ask("call", "machine", self.threads)
-        self.limits.append(limits)
-        return limits
 
-    def run(self, workload: Workload, want: np.ndarray, until: float) -> list[dict[str, Any]]:
+    def machine(self) -> report.Row | None:
+        """The machine's limits at this moment, as fastnn's worker measures them."""
+        answer = self.call(report.FASTNN, "machine", self.threads)
+        if answer:
+            self.limits.append(answer)
+        return answer
+
+    def call(self, name: str, function: str, *arguments: Any) -> Any:
+        """What a function of the peer's module gives."""
+        if name not in self.workers:
+            return None
+        self.workers[name].send("call", function, *arguments)
+        return self._answer(name, function)
+
+    def run(self, workload: Workload, want: np.ndarray, until: float) -> list[report.Row]:
         """Prepare everywhere at once, check, then measure in turns; the rows of the table."""
         ready = self._prepare(workload, want)
         wait_until_idle()
         seconds: dict[str, list[float]] = {name: [] for name in ready}
-        restless = dict.fromkeys(ready, 0)
+        restless: set[str] = set()
         peaks = []
-        for number in range(self.options.rounds):
+        for number in range(self.options.rounds if ready else 0):
             if number >= LEAST_ROUNDS and time.monotonic() > until:
                 break
-            if limits := self.machine():
+            limits = self.machine()
+            if limits:
                 peaks.append(limits["gflops"])
-            for name in ready[number % len(ready):] + ready[:number % len(ready)] if ready else ():
+            first = number % len(ready)
+            for name in ready[first:] + ready[:first]:
                 if name not in self.workers:
                     continue
-                try:
-                    step_seconds, idle = self.workers[name].ask("measure", self.options.seconds)
-                except Failure as error:
-                    self._drop(name, f"{workload.name}: {error}")
-                    continue
-                seconds[name].append(step_seconds)
-                restless[name] += not idle
+                self.workers[name].send("measure", self.options.seconds)
+                answer = self._answer(name, workload.name)
+                if answer:
+                    seconds[name].append(answer[0])
+                    if not answer[1]:
+                        restless.add(name)
         peak = median(peaks) if peaks else None
-        return report.compare([report.summary(workload.name, name, self.threads, seconds[name], peak, restless[name])
-                               for name in ready if name in self.workers])
+        rows = [report.summary(workload.name, name, self.threads, values, peak)
+                for name, values in seconds.items() if values]
+        return report.compare([row | {"restless": row["peer"] in restless} for row in rows])
 
     def _prepare(self, workload: Workload, want: np.ndarray) -> list[str]:
         """The peers that do this workload and agree with float64."""
         ready = []
         for worker in self.workers.values():
-            worker.prepare(workload)
-        for name, worker in list(self.workers.items()):
-            try:
-                got = worker.answer()
-            except Failure as error:
-                self.failures.append(f"{name}, {workload.name}: {error}")
-                print(f"FAILED: {self.failures[-1]}", flush=True)
-                if not worker.process.is_alive():
-                    self.workers.pop(name).close()
-                continue
-            if got is None:  # not what this library does
+            worker.send("prepare", workload)
+        for name in list(self.workers):
+            got = self._answer(name, workload.name)
+            if got is None:  # failed, or not what this library does
                 continue
             if wrong := disagreement(workload, got, want):
-                self.failures.append(f"{name}, {workload.name}: wrong, so not timed: {wrong}")
-                print(f"FAILED: {self.failures[-1]}", flush=True)
-                continue
-            ready.append(name)
+                self._failed(f"{name}, {workload.name}: wrong, so not timed: {wrong}")
+            else:
+                ready.append(name)
         return ready
-
-    def close(self) -> None:
-        for worker in self.workers.values():
-            worker.close()
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     started = time.monotonic()
     facts = report.machine_facts()
-    notes: list[str] = []
-
-    def say(text: str) -> None:
-        notes.append(text)
-        print(text, flush=True)
-
-    say(f"{facts['processor']}, {len(cpus())} processors; Python {facts['python']}; "
-        + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
-    peers = present(options.peers or list(PEERS), say)
-    workloads = options.workloads or list(WORKLOADS.values())
+    title = f"{facts['processor']}, {len(cpus())} processors; " + ", ".join(
+        f"{name} {version}" for name, version in {"Python": facts["python"], **facts["versions"]}.items())
+    print(title)
     if options.quick:
-        left_out = [p.name for p in peers if p.variant == "compile" and not options.peers]
-        left_out += [w.name for w in workloads if w.name == LARGEST and not options.workloads]
-        peers = [p for p in peers if p.name not in left_out]
-        workloads = [w for w in workloads if w.name not in left_out]
-        say(f"--quick leaves out {', '.join(left_out) or 'nothing'}")
-    wants = {w.name: expected(w) for w in workloads}
+        print(f"--quick leaves out {' and '.join(NOT_QUICK)}, and measures for a short time")
+    missing = {peer.name: absent(peer) for peer in options.peers}
+    missing = {name: package for name, package in missing.items() if package}
+    for name, package in missing.items():
+        print(f"absent: {name}: {package} is not installed; pip install 'fastnn-cpu[bench]' brings all peers")
+    peers = [peer for peer in options.peers if peer.name not in missing]
+    wants = {w.name: expected(w) for w in options.workloads}
 
-    rows: list[dict[str, Any]] = []
+    rows: list[report.Row] = []
+    fits: list[report.Row] = []
     failures: list[str] = []
-    limits: dict[int, list[dict[str, Any]]] = {}
-    fits: list[dict[str, Any]] = []
-    pieces = len(options.thread_counts) * len(workloads)
-    for threads in options.thread_counts:
-        with ExitStack() as stack:
-            session = Session(peers, threads, options, failures)
-            stack.callback(session.close)
-            print("\n" + headline(threads, session.machine()))
-            print(report.HEADER, flush=True)
-            for workload in workloads:
+    limits: dict[int, list[report.Row]] = {}
+    left = len(options.threads) * len(options.workloads)
+    for threads in options.threads:
+        with closing(Session(peers, threads, options)) as session:
+            print(f"\n{report.headline(threads, session.machine())}\n{report.HEADER}", flush=True)
+            for workload in options.workloads:
                 now = time.monotonic()
-                share = max(0.0, started + QUICK_SECONDS - now) / pieces if options.quick else float("inf")
-                pieces -= 1
+                share = max(0.0, started + QUICK_SECONDS - now) / left if options.quick else float("inf")
+                left -= 1
                 new = session.run(workload, wants[workload.name], now + share)
                 rows += new
                 print(report.table(new), flush=True)
-            if report.FASTNN in session.workers and not options.workloads:
-                fits += run_fit(session, options)
+            if options.all_workloads:
+                fits += whole_fit(session)
+            failures += session.failures
             limits[threads] = session.limits
-    print_closing(rows, limits, failures)
-    if options.json:
-        write_json(options, facts, rows, limits, fits, failures, notes)
+
+    print_closing(rows, limits)
     if options.png and rows:
         try:
-            report.chart(rows, options.png, notes[0])
+            report.chart(rows, options.png, title)
         except ImportError as error:
             failures.append(f"no chart: {error}")
-            print(f"FAILED: {failures[-1]}")
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump({"machine": facts, "quick": options.quick, "rounds": options.rounds,
+                       "seconds": options.seconds, "absent": missing, "limits": limits, "rows": rows,
+                       "geometric_means": report.geometric_means(rows), "fit": fits, "failures": failures},
+                      file, indent=1)
+    for failure in failures:
+        print(f"FAILED: {failure}")
     print(f"\n{time.monotonic() - started:.0f} s")
     return 1 if failures else 0
 
 
-def headline(threads: int, limits: dict[str, Any] | None) -> str:
-    text = f"{threads} thread{'s' if threads > 1 else ''}"
-    if limits:
-        text += (f": {limits['gflops']:.1f} GFLOP/s of float32 multiply-adds in registers ({limits['isa']}, "
-                 f"{limits['compiler']}), fork/join {limits['fork_join_us']:.2f} us")
-    return text
-
-
-def run_fit(session: Session, options: argparse.Namespace) -> list[dict[str, Any]]:
-    from . import fit
-    try:
-        results, _ = session.workers[report.FASTNN].ask("call", "fit_as_a_whole", options.mnist, min(options.rounds, 5),
-                                                        options.quick)
-    except Failure as error:
-        session.failures.append(f"fit: {error}")
-        print(f"FAILED: {session.failures[-1]}", flush=True)
+def whole_fit(session: Session) -> list[report.Row]:
+    from . import fit  # which imports fastnn
+    options = session.options
+    arguments = options.mnist, min(options.rounds, 7), 2 * options.seconds
+    results = session.call(report.FASTNN, "whole_fit", *arguments)
+    if not results:
         return []
     print("\n" + fit.table(results), flush=True)
     return [{"threads": session.threads, **r} for r in results]
 
 
-def print_closing(rows: list[dict[str, Any]], limits: dict[int, list[dict[str, Any]]], failures: list[str]) -> None:
+def print_closing(rows: list[report.Row], limits: dict[int, list[report.Row]]) -> None:
+    print()
     for threads, measured in limits.items():
         if measured:
-            print(f"\n{threads} threads over the whole run: "
-                  + ", ".join(f"{what} {report.number(min(values))} .. {report.number(max(values))} {unit}"
-                              for what, key, unit in (("peak", "gflops", "GFLOP/s"), ("fork/join", "fork_join_us", "us"))
-                              for values in [[m[key] for m in measured]]))
+            print(report.limits_over_run(threads, measured))
     if gains := report.gains_of_threads(rows):
-        print("\nfastnn with more threads\n" + "\n".join(gains))
+        print(f"\n{gains}")
     if means := report.geometric_means(rows):
-        print("\ngeometric means: how many times as fast fastnn is")
-        for m in means:
-            print(f"{m['threads']} threads  {m['task']:<9}{m['peer']:<22}{report.number(m['speed'], 'x'):>8}"
-                  f"   ({m['workloads']} workloads)")
-    for failure in failures:
-        print(f"FAILED: {failure}")
-
-
-def write_json(options: argparse.Namespace, facts: dict[str, Any], rows: list[dict[str, Any]],
-               limits: dict[int, list[dict[str, Any]]], fits: list[dict[str, Any]], failures: list[str],
-               notes: list[str]) -> None:
-    with open(options.json, "w") as file:
-        json.dump({"machine": facts, "quick": options.quick, "rounds": options.rounds, "seconds": options.seconds,
-                   "notes": notes, "limits": limits, "rows": rows, "geometric_means": report.geometric_means(rows),
-                   "fit": fits, "failures": failures}, file, indent=1)
+        print(f"\n{report.means_table(means)}")
 
 
 if __name__ == "__main__":

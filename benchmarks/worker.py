@@ -3,6 +3,7 @@ and sleep while another peer is measured. The parent sends commands over a pipe 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import multiprocessing
@@ -12,8 +13,6 @@ import traceback
 from typing import Any
 
 import numpy as np
-
-from .workloads import Workload
 
 MOST_STEPS = 20_000  # of training in one measurement: every peer stays in the same stretch of a training
 
@@ -36,7 +35,11 @@ class Job:
 
 
 class Failure(RuntimeError):
-    """What went wrong in a worker."""
+    """What went wrong in a worker, and whether it still takes commands."""
+
+    def __init__(self, text: str, goes_on: bool = False) -> None:
+        super().__init__(text)
+        self.goes_on = goes_on
 
 
 def cpus() -> list[int]:
@@ -88,14 +91,14 @@ class Timer:
 
 
 def serve(pipe: Any, module_name: str, variant: str, threads: int) -> None:
-    """The worker's loop over ("prepare", workload), ("measure", seconds), ("call", function, *arguments), None."""
+    """The worker's loop: prepare a workload, measure for so many seconds, call a function, end at None."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cpus()[:threads])
     timer = None
     try:
         module = importlib.import_module(f"benchmarks.{module_name}")
         module.start(threads)
-        pipe.send(("ready", None))
+        pipe.send(("done", None))
         while (command := pipe.recv()) is not None:
             try:
                 if command[0] == "prepare":
@@ -110,14 +113,15 @@ def serve(pipe: Any, module_name: str, variant: str, threads: int) -> None:
                 elif command[0] == "measure":
                     answer = timer.measure(command[1]), wait_until_idle()
                 else:
-                    answer = getattr(module, command[1])(*command[2:]), wait_until_idle()
+                    answer = getattr(module, command[1])(*command[2:])
+                    wait_until_idle()
                 pipe.send(("done", answer))
             except Exception as error:
                 pipe.send(("failed", _said(error)))
-    except EOFError:
+    except EOFError:  # the parent is gone
         pass
     except Exception as error:
-        pipe.send(("failed", _said(error)))
+        pipe.send(("ended", _said(error)))
 
 
 def _said(error: Exception) -> str:
@@ -144,7 +148,8 @@ class Worker:
         theirs.close()
 
     def send(self, *command: Any) -> None:
-        self.pipe.send(command)
+        with contextlib.suppress(OSError):  # answer() tells that the process is gone
+            self.pipe.send(command)
 
     def answer(self) -> Any:
         try:
@@ -153,22 +158,13 @@ class Worker:
             status, value = self.pipe.recv()
         except (EOFError, OSError):
             raise Failure(f"its process ended with exit code {self.process.exitcode}") from None
-        if status == "failed":
-            raise Failure(value)
+        if status != "done":
+            raise Failure(value, goes_on=status == "failed")
         return value
 
-    def ask(self, *command: Any) -> Any:
-        self.send(*command)
-        return self.answer()
-
-    def prepare(self, workload: Workload) -> None:
-        self.send("prepare", workload)
-
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self.pipe.send(None)
-        except OSError:
-            pass
         self.process.join(5)
         if self.process.is_alive():
             self.process.kill()

@@ -1,4 +1,4 @@
-"""What is measured: one row per workload; its data, and its results in float64 to check every peer against."""
+"""What is measured: one row per workload, its data, and its results in float64 to check every peer by."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ FNN_INLINE VEC FNN(with_sign)(VEC x, VEC s) {
 }
 
 /* Lane i and lane i ^ half exchanged. */
-FNN_INLINE VEC FNN(swap)(VEC x, ptrdiff_t half) {
+FNN_INLINE VEC FNN(swap_lanes)(VEC x, ptrdiff_t half) {
 #ifdef __clang__
   VEC y;
   for (ptrdiff_t i = 0; i < VL; i++) y[i] = x[i ^ half];
@@ -134,14 +134,14 @@ FNN_INLINE VEC FNN(swap)(VEC x, ptrdiff_t half) {
 /* The sum of the lanes, pairwise by halves: first lane i and lane i + VL / 2. */
 FNN_INLINE REAL FNN(hsum)(VEC x) {
   _Pragma("GCC unroll 4")
-  for (ptrdiff_t half = VL / 2; half; half /= 2) x = x + FNN(swap)(x, half);
+  for (ptrdiff_t half = VL / 2; half; half /= 2) x = x + FNN(swap_lanes)(x, half);
   return x[0];
 }
 
 /* The largest lane; NaN only if all are. */
 FNN_INLINE REAL FNN(hmax)(VEC x) {
   _Pragma("GCC unroll 4")
-  for (ptrdiff_t half = VL / 2; half; half /= 2) x = FNN(vmax)(x, FNN(swap)(x, half));
+  for (ptrdiff_t half = VL / 2; half; half /= 2) x = FNN(vmax)(x, FNN(swap_lanes)(x, half));
   return x[0];
 }
 

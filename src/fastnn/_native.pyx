@@ -262,3 +262,6 @@ DTYPES[<int>np.dtype(np.ulonglong).num] = DTYPES[<int>np.dtype("u8").num]
 def dtype_code(dtype):
     """The core's number of a NumPy dtype, or -1."""
     return DTYPES[<int>np.dtype(dtype).num]
+
+
+include "_predict.pxi"

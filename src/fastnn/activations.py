@@ -12,9 +12,30 @@ import numpy as np
 class Activation:
     """One activation y = f(x).
 
-    `slope` gives f' in terms of y or of x, as `derivative_of` ("output" or "input") says; both functions also
-    take `alpha`, the activation's one parameter. `kinks` are the points without a derivative. `onnx` is the
-    operator's name there.
+    Attributes
+    ----------
+    name : str
+        What layers call it.
+    formula : str
+        f(x) in Python's notation.
+    function : callable
+        f(x, alpha), element by element; alpha is the activation's one parameter, 0 where it has none.
+    slope : callable
+        f' as a function of (y, alpha) or (x, alpha).
+    derivative_of : {"output", "input"}
+        Which of the two `slope` takes.
+    range : tuple of float
+        Infimum and supremum of y.
+    onnx : str
+        The operator's name in ONNX.
+    kinks : tuple of float
+        The points without a derivative.
+
+    Examples
+    --------
+    >>> relu = ACTIVATIONS["relu"]
+    >>> relu.formula, relu.function(np.array([-1.0, 2.0]), 0.0).tolist()
+    ('max(x, 0)', [0.0, 2.0])
     """
 
     name: str
@@ -35,9 +56,10 @@ def _sigmoid(x: np.ndarray, alpha: float) -> np.ndarray:
 ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (
     Activation("identity", "x", lambda x, alpha: x, lambda y, alpha: np.ones_like(y), "output",
                (-np.inf, np.inf), "Identity"),
-    Activation("sigmoid", "1 / (1 + exp(-x))", _sigmoid, lambda y, alpha: y * (1 - y), "output", (0, 1), "Sigmoid"),
+    Activation("sigmoid", "1 / (1 + exp(-x))", _sigmoid, lambda y, alpha: y * (1 - y), "output", (0, 1),
+               "Sigmoid"),
     Activation("tanh", "(exp(x) - exp(-x)) / (exp(x) + exp(-x))", lambda x, alpha: np.tanh(x),
                lambda y, alpha: 1 - y * y, "output", (-1, 1), "Tanh"),
-    Activation("relu", "max(x, 0)", lambda x, alpha: np.maximum(x, 0), lambda y, alpha: (y > 0).astype(y.dtype),
-               "output", (0, np.inf), "Relu", kinks=(0.0,)),
+    Activation("relu", "max(x, 0)", lambda x, alpha: np.maximum(x, 0),
+               lambda y, alpha: (y > 0).astype(y.dtype), "output", (0, np.inf), "Relu", kinks=(0.0,)),
 )}

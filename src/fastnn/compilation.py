@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -41,12 +41,23 @@ class Compiled:
         self._programs: dict[Entry, Program] = {}
         self._idle: dict[tuple, list[Run]] = {}
         self._lock = threading.Lock()
+        self._quick: Callable[[object], np.ndarray | None] | None = None
+        self._quick_backend = ""
 
     def program(self, entry: Entry) -> Program:
         """The Program of an entry."""
         if entry not in self._programs:
             self._programs[entry] = self._emit(entry)
         return self._programs[entry]
+
+    def quick_predict(self, X: object) -> np.ndarray | None:
+        """The outputs for a few rows of the model's own dtype, or None: then `borrow` is the way."""
+        if backends.backend() != self._quick_backend:
+            self._quick_backend = backends.backend()
+            self._quick = backends.make_quick_predict(
+                self.program(Entry("predict", outputs=True)), self.numbers.memory, self.layers[0].input_shape,
+                self.layers[-1].output_shape[0])
+        return None if self._quick is None else self._quick(X)
 
     @contextmanager
     def borrow(self, entry: Entry, rows: int) -> Iterator[Run]:

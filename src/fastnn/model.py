@@ -6,7 +6,7 @@ import copy
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from .layers.base import Vectors
 from .metrics import Metric, resolve_all
 from .parameters import Numbers, assign, copies
 from .program import Layout
+
+if TYPE_CHECKING:
+    from .profiling import Profile
 
 SMALL = 4096  # elements of X: fewer are copied, which looks at their values on the way
 PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told otherwise
@@ -148,6 +151,8 @@ class Sequential:
         ndarray, shape (n, n_out)
             In the model's dtype.
         """
+        if batch_size is None and (outputs := self._compiled.quick_predict(X)) is not None:
+            return outputs
         X = checks.as_input(X, self.input_shape, self.dtype)
         outputs = np.empty((len(X), *self.output_shape), self.dtype)
         self._forward_pass(Entry("predict", outputs=True), X, None, None, outputs, batch_size)
@@ -223,6 +228,11 @@ class Sequential:
         """Take one step on one batch; its loss, before the step."""
         from .training import train_on_batch
         return train_on_batch(self, X, y, sample_weight)
+
+    def profile(self, X: Any, y: Any, batch_size: int = 32, **settings: Any) -> Profile:
+        """Time each op of a training step; `fastnn.profiling.profile` has the parameters."""
+        from .profiling import profile
+        return profile(self, X, y, batch_size, **settings)
 
     # ---- parameters ----
 

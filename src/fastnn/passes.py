@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .program import OPS, Builder, Kind, Op, Phase, Program, Space
+from .program import Builder, Kind, Op, Phase, Program, Space
 
 OPTIMIZER_OPS = ("sgd", "momentum", "nesterov", "adam")
 
@@ -14,50 +14,61 @@ def finish(builder: Builder, *, fuse_update: bool = True) -> Program:
     ops = fuse_slopes(builder.ops)
     if fuse_update:
         ops = fuse_updates(ops)
+    ops = mark_barriers(ops)
     blockable = not any(o.name == "dense_backward_update" for o in ops)
-    return Program(tuple(mark_barriers(ops)), builder.parameters, builder.persistent, builder.n_slots, blockable)
+    return Program(tuple(ops), builder.parameters, builder.persistent, builder.n_slots, blockable)
 
 
 def fuse_slopes(ops: list[Op]) -> list[Op]:
-    """dense_backward_input followed by activation_backward on its result becomes one op, where nothing else
-    reads the result in between."""
+    """Put the slope of the activation below into the op that passes a gradient down.
+
+    dense_backward_input followed by activation_backward on its result becomes one op, where nothing else
+    reads the result in between.
+    """
     result: list[Op] = []
     for o in ops:
         if o.name == "activation_backward" and o.kind is Kind.NATIVE:
             dy, f, dz = o.operands
             at = next((i for i, other in enumerate(result) if dy in other.writes), None)
             if at is not None and _takes_slope(result[at]) and sum(dy in other.reads for other in ops) == 1:
-                result[at] = replace(result[at], operands=(*result[at].operands[:2], f, dz), settings=o.settings)
+                operands = *result[at].operands[:2], f, dz
+                result[at] = replace(result[at], operands=operands, settings=o.settings)
                 continue
         result.append(o)
     return result
 
 
 def _takes_slope(o: Op) -> bool:
-    return o.name == "dense_backward_input" and o.kind is Kind.NATIVE and not o.accumulate and o.operand("f") is None
+    return o.name == "dense_backward_input" and o.kind is Kind.NATIVE and not o.accumulate \
+        and o.operand("f") is None
 
 
 def fuse_updates(ops: list[Op]) -> list[Op]:
-    """dense_backward_parameters and the optimizer's steps on its gradients become one op, where nothing else
-    reads or writes those gradients. The result is the same bit for bit."""
+    """Take the optimizer's step where the gradient is made.
+
+    dense_backward_parameters and the optimizer's steps on its gradients become one op, where nothing else
+    reads or writes those gradients. The result is the same bit for bit.
+    """
     touched: dict[tuple, int] = {}
     for o in ops:
         for a in {a for a in o.operands if a is not None and a.space is Space.GRADIENT}:
             touched[a.place()] = touched.get(a.place(), 0) + 1
-    steps = {o.operands[0].place(): o for o in ops if o.kind is Kind.NATIVE and o.name in OPTIMIZER_OPS}
-    result, gone = [], set()
+    steps = {o.reads[0].place(): o for o in ops if o.kind is Kind.NATIVE and o.name in OPTIMIZER_OPS}
+    result: list[Op] = []
+    gone: set[int] = set()
     for o in ops:
         if o.name == "dense_backward_parameters" and not o.accumulate:
-            gradients = [a for a in o.writes if a is not None]
-            updates = [steps.get(a.place()) for a in gradients]
-            alike = all(u is not None and (u.name, u.settings) == (updates[0].name, updates[0].settings) for u in updates)
+            gradients = o.writes
+            updates = [steps[a.place()] for a in gradients if a.place() in steps]
+            alike = len(updates) == len(gradients) and len({(u.name, u.settings) for u in updates}) == 1
             if alike and all(touched[a.place()] == 2 for a in gradients) and not _read_later(ops, o, updates):
                 operands = list(o.operands[:2])
                 for u in updates:
                     operands += [*u.operands[1:], *(None,) * (4 - len(u.operands))]
                 operands += [None] * (8 - len(operands))
                 settings = (("optimizer", updates[0].name), *updates[0].settings)
-                result.append(Op("dense_backward_update", tuple(operands), settings, Phase.UPDATE, o.layer, n_inputs=2))
+                result.append(Op("dense_backward_update", tuple(operands), settings, Phase.UPDATE, o.layer,
+                                 n_inputs=2))
                 gone.update(id(u) for u in updates)
                 continue
         if id(o) not in gone:
@@ -67,14 +78,17 @@ def fuse_updates(ops: list[Op]) -> list[Op]:
 
 def _read_later(ops: list[Op], o: Op, updates: list[Op]) -> bool:
     """Whether an op between `o` and the updates reads a parameter that they change."""
-    changed = {u.operands[1].place() for u in updates}
+    changed = {u.writes[0].place() for u in updates}
     between = (other for other in ops[ops.index(o) + 1:] if other not in updates)
     return any(a.place() in changed for other in between for a in other.reads)
 
 
 def mark_barriers(ops: list[Op]) -> list[Op]:
-    """Mark the ops before which a team must meet: those that touch what another thread may have written, or
-    write what another may still read, since the last meeting."""
+    """Mark the ops before which a team must meet.
+
+    Those touch what another thread may have written, or write what another may still read, since the last
+    meeting.
+    """
     result: list[Op] = []
     since: list[Op] = []
     for o in ops:

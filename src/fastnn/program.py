@@ -8,11 +8,15 @@ largest number of rows, and a backend's ``Run`` owns the memory of one call.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+
+DType = np.dtype | type  # what np.dtype takes, as it is used here
 
 PAD = 16  # elements: the last axis of every array inside is padded to whole vectors of any instruction set
 ALIGN = 64  # bytes
@@ -25,17 +29,24 @@ class Space(IntEnum):
 
 
 class Phase(IntEnum):
+    """The part of a step that an op belongs to, in the order of the parts."""
+
     GATHER, FORWARD, LOSS, BACKWARD, TRANSFORM, UPDATE = range(6)
 
 
 class Kind(IntEnum):
+    """Who runs an op: the backend, Python between two native segments, or several processes together."""
+
     NATIVE, HOST, COLLECTIVE = range(3)
 
 
 @dataclass(frozen=True)
 class Operand:
-    """An array of a Program. `offset` counts bytes in its space; in the arena `slot` stands for it until
-    planned. `index` is the number of a bound array."""
+    """An array of a Program.
+
+    `offset` counts bytes in its space; in the arena `slot` stands for it until planned. `strides` count
+    elements. `index` is the number of a bound array.
+    """
 
     space: Space
     dtype: np.dtype
@@ -72,6 +83,7 @@ class OpSchema:
 
     @property
     def operands(self) -> tuple[str, ...]:
+        """Names of all operands, in their order."""
         return self.inputs + self.outputs
 
 
@@ -82,14 +94,16 @@ def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", ow
        flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False) -> Callable:
     """Register the decorated NumPy kernel as the op of its name; `operands` reads as in ``csrc/ops.def``.
 
-    `in_place` ops read their outputs before writing them (optimizer steps)."""
+    `in_place` ops read their outputs before writing them (optimizer steps).
+    """
 
     def register(kernel: Callable) -> Callable:
         inputs, outputs = ([n.strip("?") for n in side.split()] for side in operands.split("->"))
         optional = frozenset(n.strip("?") for n in operands.split() if n.endswith("?"))
         OPS[kernel.__name__] = OpSchema(
-            kernel.__name__, tuple(inputs), tuple(outputs), optional, tuple(dims.split()), tuple(scalars.split()),
-            frozenset(by_row.split()), frozenset(owned.split()), flops, kernel, in_place)
+            kernel.__name__, tuple(inputs), tuple(outputs), optional, tuple(dims.split()),
+            tuple(scalars.split()), frozenset(by_row.split()), frozenset(owned.split()), flops, kernel,
+            in_place)
         return kernel
 
     return register
@@ -97,8 +111,11 @@ def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", ow
 
 @dataclass(frozen=True)
 class Op:
-    """One record of a Program. `operands` follow the schema's order, None where absent; `function` is what a
-    host op calls with the operands as arrays; `layer` is the name of the layer it came from."""
+    """One record of a Program.
+
+    `operands` follow the schema's order, None where absent; `function` is what a host op calls with the
+    operands as arrays; `layer` is the name of the layer it came from.
+    """
 
     name: str
     operands: tuple[Operand | None, ...]
@@ -113,14 +130,17 @@ class Op:
 
     @property
     def reads(self) -> list[Operand]:
+        """The operands whose values matter: inputs, and outputs that are added to or changed in place."""
         in_place = self.accumulate or (self.kind is Kind.NATIVE and OPS[self.name].in_place)
         return [o for i, o in enumerate(self.operands) if o is not None and (i < self.n_inputs or in_place)]
 
     @property
     def writes(self) -> list[Operand]:
+        """The operands that get new values."""
         return [o for o in self.operands[self.n_inputs:] if o is not None]
 
     def operand(self, name: str) -> Operand | None:
+        """The operand of a name of the schema."""
         return self.operands[OPS[self.name].operands.index(name)]
 
     def ownership(self, operand: Operand) -> str:
@@ -141,6 +161,7 @@ def resolve(shape: Sequence[int | str], batch: int, time: int = 1) -> tuple[int,
 
 
 def padded(n: int) -> int:
+    """`n` elements in whole vectors."""
     return -(-n // PAD) * PAD
 
 
@@ -176,6 +197,7 @@ class Segment:
             vector[self.offset:], self.shape, tuple(s * vector.itemsize for s in self.strides))
 
     def operand(self, space: Space, dtype: np.dtype, base: int = 0) -> Operand:
+        """The segment as an operand, in a vector that begins `base` elements into its space."""
         return Operand(space, dtype, self.shape, self.strides, (base + self.offset) * dtype.itemsize)
 
 
@@ -188,6 +210,7 @@ class Layout:
         self.size = 0
 
     def add(self, name: str, shape: tuple[int, ...], **settings) -> Segment:
+        """Append a segment; `settings` are its other fields."""
         strides = strides_of(shape, self.dtype)
         segment = Segment(name, shape, strides, self.size, **settings)
         self.size += padded(shape[0] * strides[0])
@@ -195,6 +218,7 @@ class Layout:
         return segment
 
     def zeros(self) -> np.ndarray:
+        """A vector of this layout, all zero."""
         return aligned_zeros(self.size, self.dtype)
 
     def views(self, vector: np.ndarray) -> dict[str, np.ndarray]:
@@ -202,7 +226,7 @@ class Layout:
         return {name: segment.view(vector) for name, segment in self.segments.items()}
 
 
-def aligned_zeros(size: int, dtype: np.dtype | type) -> np.ndarray:
+def aligned_zeros(size: int, dtype: DType) -> np.ndarray:
     """A 64-byte aligned vector of zeros."""
     dtype = np.dtype(dtype)
     raw = np.zeros(size * dtype.itemsize + ALIGN, np.uint8)
@@ -221,9 +245,11 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """An immutable list of ops. `parameters` and `persistent` describe the vectors they run on.
+    """An immutable list of ops.
 
-    `blockable`: a step's rows may be run a block at a time, adding up gradients."""
+    `parameters` and `persistent` describe the vectors they run on. `blockable`: a step's rows may be run a
+    block at a time, adding up gradients.
+    """
 
     ops: tuple[Op, ...]
     parameters: Layout
@@ -235,7 +261,8 @@ class Program:
     def plan(self, rows: int, time: int = 1) -> Plan:
         """Lay the arena out: slots whose lives do not overlap may share bytes. First fit, largest first.
 
-        A life counts in stretches between barriers: within one, threads are at different ops."""
+        A life counts in stretches between barriers: within one, threads are at different ops.
+        """
         if (rows, time) in self.cache:
             return self.cache[rows, time]
         sizes, first, last = [0] * self.n_slots, [len(self.ops)] * self.n_slots, [-1] * self.n_slots
@@ -254,8 +281,9 @@ class Program:
             at = 0
             for other in sorted(placed, key=lambda s: offsets[s]):
                 lives_together = first[slot] <= last[other] and first[other] <= last[slot]
-                if lives_together and at < offsets[other] + sizes[other] and offsets[other] < at + sizes[slot]:
-                    at = offsets[other] + sizes[other]
+                end = offsets[other] + sizes[other]
+                if lives_together and at < end and offsets[other] < at + sizes[slot]:
+                    at = end
             offsets[slot] = at
             placed.append(slot)
         size = max((offsets[s] + sizes[s] for s in range(self.n_slots)), default=0)
@@ -267,7 +295,8 @@ class Program:
         result = []
         for o in self.ops:
             shapes = [None if a is None else resolve(a.shape, rows, time) for a in o.operands]
-            moved = sum(int(np.prod(resolve(a.shape, rows, time))) * a.dtype.itemsize for a in o.reads + o.writes)
+            moved = sum(math.prod(resolve(a.shape, rows, time)) * a.dtype.itemsize
+                        for a in o.reads + o.writes)
             flops = 0
             if o.kind is Kind.NATIVE:
                 named = dict(zip(OPS[o.name].operands, shapes, strict=True))
@@ -276,6 +305,7 @@ class Program:
         return result
 
     def flops(self, rows: int) -> int:
+        """Floating-point operations on `rows` rows."""
         return sum(flops for _, flops, _ in self.cost(rows))
 
 
@@ -292,28 +322,41 @@ class Builder:
         self.saved: dict = {}  # what a layer's backward needs of its forward
         self.losses: list[tuple[Operand, Operand | None]] = []  # (row_loss, weight) to be summed
 
-    def arena(self, shape: tuple[int | str, ...], dtype: np.dtype | type | None = None) -> Operand:
+    def arena(self, shape: tuple[int | str, ...], dtype: DType | None = None) -> Operand:
+        """A new array of the arena, of the model's dtype unless told otherwise."""
         dtype = np.dtype(self.dtype if dtype is None else dtype)
         self.n_slots += 1
         return Operand(Space.ARENA, dtype, shape, strides_of(shape, dtype), slot=self.n_slots - 1)
 
-    def bound(self, index: int, shape: tuple[int | str, ...], dtype: np.dtype | type) -> Operand:
-        return Operand(Space.BOUND, np.dtype(dtype), shape, (int(np.prod(shape[1:], dtype=int)), 1)[:len(shape)], index=index)
+    def bound(self, index: int, shape: tuple[int | str, ...], dtype: DType) -> Operand:
+        """The array that the caller binds as number `index`."""
+        width = math.prod(int(n) for n in shape[1:])
+        return Operand(Space.BOUND, np.dtype(dtype), shape, (width, 1)[:len(shape)], index=index)
 
     def parameter(self, segment: Segment) -> Operand:
+        """A parameter array."""
         return segment.operand(Space.PARAMETER, self.dtype)
 
     def persistent_array(self, segment: Segment) -> Operand:
+        """An array that steps keep and training does not move along a gradient."""
         return segment.operand(Space.PERSISTENT, self.dtype)
 
     def gradient(self, segment: Segment) -> Operand:
+        """The gradient of a parameter array."""
         return segment.operand(Space.GRADIENT, self.dtype)
 
     def state(self, segment: Segment, index: int) -> Operand:
         """The `index`-th optimizer state array of a parameter."""
         return segment.operand(Space.OPTIMIZER_STATE, self.dtype, index * self.parameters.size)
 
-    def emit(self, name: str, *operands: Operand | None, accumulate: bool = False, **settings) -> None:
+    def emit(self, name: str, *operands: Operand | None, accumulate: bool = False, **settings: Any) -> None:
+        """Append the op `name`; trailing operands that are absent may be left out.
+
+        Raises
+        ------
+        ValueError
+            If an operand that the op needs is missing, or it has no such setting.
+        """
         schema = OPS[name]
         missing = len(schema.operands) - len(operands)
         operands += (None,) * missing
@@ -323,11 +366,12 @@ class Builder:
         known = {**dict.fromkeys(schema.dims, 0), **dict.fromkeys(schema.scalars, 0.0)}
         if unknown := set(settings) - set(known):
             raise ValueError(f"op {name} has no setting {sorted(unknown)}")
-        self.ops.append(Op(name, operands, tuple({**known, **settings}.items()), self.phase, self.layer, accumulate,
-                           n_inputs=len(schema.inputs)))
+        self.ops.append(Op(name, operands, tuple({**known, **settings}.items()), self.phase, self.layer,
+                           accumulate, n_inputs=len(schema.inputs)))
 
     def emit_host(self, function: Callable[..., None], inputs: Sequence[Operand], outputs: Sequence[Operand],
                   kind: Kind = Kind.HOST) -> None:
         """A step that Python runs: ``function(*inputs, *outputs)`` on arrays, outputs written in place."""
-        self.ops.append(Op(getattr(function, "__name__", "host"), (*inputs, *outputs), (), self.phase, self.layer,
-                           kind=kind, function=function, n_inputs=len(inputs)))
+        name = getattr(function, "__name__", "host")
+        self.ops.append(Op(name, (*inputs, *outputs), (), self.phase, self.layer, kind=kind, function=function,
+                           n_inputs=len(inputs)))

@@ -1,14 +1,14 @@
 """The two backends and the choice between them.
 
-``FASTNN_BACKEND=numpy`` or `use_backend` chooses the backend, ``FASTNN_ISA=avx2`` or `use_isa` the instruction
-set, ``OMP_NUM_THREADS`` or `set_num_threads` the threads.
+``FASTNN_BACKEND=numpy`` or `use_backend` chooses the backend, ``FASTNN_ISA=avx2`` or `use_isa` the
+instruction set, ``OMP_NUM_THREADS`` or `set_num_threads` the threads.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
@@ -18,15 +18,32 @@ from . import numpy_kernels  # noqa: F401  (registers the ops)
 from .numpy_backend import NumpyRun
 from .run import Halt, Memory, Pass, Run
 
+
+
+def _why_no_core(error: Exception) -> str:
+    """Why the compiled core is not here, in the words of the installation where it left any."""
+    from importlib.util import find_spec  # only now: this is rare
+
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    try:
+        with open(os.path.join(package, "_native_missing.txt"), errors="replace") as notice:
+            return notice.read().strip()
+    except OSError:
+        pass
+    if find_spec("fastnn._native") is None:  # the error itself speaks of partially initialized modules
+        return f"this installation holds no compiled core for Python {platform.python_version()}"
+    return f"the compiled core does not load: {error}"
+
+
 try:
     from . import native
     native_error = ""
-except ImportError as error:  # no compiler at installation
+except (ImportError, ValueError) as error:  # ValueError: built for another NumPy
     native = None  # type: ignore[assignment]
-    native_error = str(error)
+    native_error = _why_no_core(error)
 
-__all__ = ["Halt", "Memory", "Pass", "Run", "backend", "get_num_threads", "info", "isa", "make_run", "native",
-           "set_num_threads", "use_backend", "use_isa"]
+__all__ = ["Halt", "Memory", "Pass", "Run", "backend", "get_num_threads", "info", "isa", "isas", "make_run",
+           "native", "set_num_threads", "use_backend", "use_isa"]
 
 _NAMES = ("native", "numpy")
 _isa_reason = "the best that this machine runs"
@@ -36,19 +53,24 @@ def _checked(name: str, source: str) -> str:
     if name not in _NAMES:
         raise ValueError(f"{source}: expected 'native' or 'numpy', got {name!r}")
     if name == "native" and native is None:
-        raise ValueError(f"{source}: the native backend was not built ({native_error}); reinstall fastnn-cpu with a C "
-                         "compiler at hand (FASTNN_REQUIRE_NATIVE=1 shows why it fails), or use 'numpy'")
+        raise ValueError(f"{source}: there is no native backend here ({native_error}); reinstall fastnn-cpu "
+                         "with a C compiler at hand (FASTNN_REQUIRE_NATIVE=1 shows why it fails), or use 'numpy'")
     return name
 
 
 _current = _checked(os.environ.get("FASTNN_BACKEND") or ("native" if native else "numpy"), "FASTNN_BACKEND")
 if native and os.environ.get("FASTNN_ISA"):
-    native.select_isa(os.environ["FASTNN_ISA"])
+    native.select_isa(os.environ["FASTNN_ISA"], "FASTNN_ISA")
     _isa_reason = "chosen by FASTNN_ISA"
 
 
 def backend() -> str:
-    """The backend in use, "native" or "numpy".
+    """The backend in use.
+
+    Returns
+    -------
+    {"native", "numpy"}
+        "native" unless ``FASTNN_BACKEND`` or `use_backend` says otherwise or the compiled core is missing.
 
     Examples
     --------
@@ -71,7 +93,17 @@ class use_backend(AbstractContextManager):
     Raises
     ------
     ValueError
-        If the name is neither, or the compiled core was not built.
+        If the name is neither, or the compiled core is missing.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> before = fnn.backend()
+    >>> with fnn.use_backend("numpy"):
+    ...     fnn.functional.softmax_forward([[0.0, 0.0]])
+    array([[0.5, 0.5]])
+    >>> fnn.backend() == before
+    True
     """
 
     def __init__(self, name: str) -> None:
@@ -85,21 +117,79 @@ class use_backend(AbstractContextManager):
 
 
 def isa() -> str | None:
-    """The instruction set whose kernels run ("avx512", "avx2" or "baseline"), None without the native core."""
+    """The instruction set whose kernels run.
+
+    Returns
+    -------
+    {"avx512", "avx2", "baseline"} or None
+        None where the compiled core is missing.
+
+    Examples
+    --------
+    >>> isa() in isas() or isa() is None
+    True
+    """
     return native.core.isa() if native else None
+
+
+def isas() -> list[str]:
+    """Instruction sets that this machine runs and the core was compiled for: what `use_isa` takes.
+
+    Returns
+    -------
+    list of str
+        The best last; empty where the compiled core is missing.
+
+    Examples
+    --------
+    >>> isas()                                         # doctest: +SKIP
+    ['baseline', 'avx2', 'avx512']
+    """
+    return native.supported_isas() if native else []
 
 
 @contextmanager
 def use_isa(name: str) -> Iterator[None]:
-    """Use one instruction set's kernels inside a ``with`` block."""
+    """Use one instruction set's kernels inside a ``with`` block, to compare or to test them.
+
+    Parameters
+    ----------
+    name : {"avx512", "avx2", "baseline"}
+        One of ``fastnn.backends.isas()``. Bits of results may differ between instruction sets.
+
+    Raises
+    ------
+    ValueError
+        If this machine does not run it, or the compiled core is missing.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> for name in fnn.backends.isas():
+    ...     with fnn.use_isa(name):
+    ...         assert fnn.backends.isa() == name
+    """
     if native is None:
-        raise ValueError(f"use_isa: the native backend was not built ({native_error})")
+        raise ValueError(f"use_isa: there is no native backend here ({native_error})")
     with native.use_isa(name):
         yield
 
 
 def get_num_threads() -> int:
-    """Threads that a large step uses: OpenMP's number, asked at each call."""
+    """How many threads a large step uses: OpenMP's number, asked at each call.
+
+    Returns
+    -------
+    int
+        ``OMP_NUM_THREADS``, what `set_num_threads` or threadpoolctl set, or one a core; 1 where the compiled
+        core is missing. The numpy backend uses the threads of NumPy's BLAS instead.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.get_num_threads() >= 1
+    True
+    """
     return native.core.max_threads() if native else 1
 
 
@@ -109,7 +199,21 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1. Results do not depend on it, bit for bit.
+        At least 1. Results do not depend on it, bit for bit; small steps run on one thread anyway.
+
+    Raises
+    ------
+    ValueError
+        If n is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> before = fnn.get_num_threads()
+    >>> fnn.set_num_threads(1)
+    >>> fnn.get_num_threads()
+    1
+    >>> fnn.set_num_threads(before)
     """
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
         raise ValueError(f"set_num_threads: expected a whole number of at least 1, got {n!r}")
@@ -122,14 +226,36 @@ def make_run(program: Program, memory: Memory, rows: int) -> Run:
     return NumpyRun(program, memory, rows) if _current == "numpy" else native.NativeRun(program, memory, rows)
 
 
+def make_quick_predict(program: Program, memory: Memory, input_shape: tuple[int, ...], n_out: int,
+                       ) -> Callable[[object], np.ndarray | None] | None:
+    """A function that predicts a few rows at the least cost of a call, on backends that have one."""
+    return native.quick_predict(program, memory, input_shape, n_out) if _current == "native" else None
+
+
 def info() -> dict[str, object]:
-    """What runs here, as ``fastnn info`` prints it."""
-    facts: dict[str, object] = {"backend": _current, "numpy": np.__version__, "python": platform.python_version(),
-                                "machine": platform.machine()}
+    """What runs here, as ``fastnn info`` prints it.
+
+    Returns
+    -------
+    dict
+        "backend", "numpy", "python", "machine", "isa" and why ("isa_reason"), "isas", "threads", "compiler", the
+        rate of multiply-adds that one thread reaches in GFLOP/s ("fma_gflops_f32", "fma_gflops_f64") and the
+        cost of a parallel region ("fork_join_us"), both measured now. Without the compiled core "isa_reason"
+        says why it is missing, and what is measured is None.
+
+    Examples
+    --------
+    >>> facts = info()
+    >>> facts["backend"] == backend(), facts["isa"] == isa()
+    (True, True)
+    """
+    facts: dict[str, object] = {"backend": _current, "numpy": np.__version__,
+                                "python": platform.python_version(), "machine": platform.machine()}
     if native is None:
-        return {**facts, "isa": None, "isa_reason": f"native core not built: {native_error}", "isas": [], "threads": 1,
-                "compiler": None, "fma_gflops_f32": None, "fma_gflops_f64": None, "fork_join_us": None}
-    return {**facts, "isa": isa(), "isa_reason": _isa_reason, "isas": native.supported_isas(),
+        return {**facts, "isa": None, "isa_reason": f"no compiled core: {native_error}", "isas": [],
+                "threads": 1, "compiler": None, "fma_gflops_f32": None, "fma_gflops_f64": None,
+                "fork_join_us": None}
+    return {**facts, "isa": isa(), "isa_reason": _isa_reason, "isas": isas(),
             "threads": get_num_threads(), "compiler": native.core.compiler(),
             "fma_gflops_f32": native.fma_gflops("float32"), "fma_gflops_f64": native.fma_gflops("float64"),
             "fork_join_us": native.fork_join_us()}

@@ -10,11 +10,11 @@ from functools import cache
 import numpy as np
 
 from .. import _native as core
-from ..program import OPS, Kind, Op, Operand, Program, Space, aligned_zeros
+from ..program import OPS, Kind, Op, Operand, Program, Space, aligned_zeros, resolve
 from .run import Halt, Memory, Pass
 
-_OPERAND = np.dtype([("offset", "i8"), ("shape", "i8", 4), ("stride", "i8", 4), ("space", "i4"), ("dtype", "i4"),
-                     ("ndim", "i4"), ("written", "i4")])
+_OPERAND = np.dtype([("offset", "i8"), ("shape", "i8", 4), ("stride", "i8", 4), ("space", "i4"),
+                     ("dtype", "i4"), ("ndim", "i4"), ("written", "i4")])
 _OP = np.dtype([("opcode", "i4"), ("dtype", "i4"), ("phase", "i4"), ("kind", "i4"), ("flags", "i4"),
                 ("n_operands", "i4"), ("dims", "i8", 8), ("scalars", "f8", 8), ("operands", _OPERAND, 12)])
 assert _OP.itemsize == core.OP_BYTES, "the op record differs from csrc/fastnn.h"
@@ -23,7 +23,8 @@ ACCUMULATE, BARRIER = 1, 2
 _SYMBOLS = {"B": -1, "T": -2, "BT": -3}
 OPCODES = {row[0]: i for i, row in enumerate(core.op_table())}
 ACTIVATION_CODES = {name: i for i, name in enumerate(core.activation_names())}
-_REASONS = {core.STOPPED: "stopped", core.NONFINITE_INPUT: "nonfinite_input", core.NONFINITE_VALUE: "nonfinite_value"}
+_REASONS = {core.STOPPED: "stopped", core.NONFINITE_INPUT: "nonfinite_input",
+            core.NONFINITE_VALUE: "nonfinite_value"}
 
 
 def setting(name: str, value: object) -> object:
@@ -86,15 +87,22 @@ class NativeRun:
         self.isa, self.workspace_threads = "", 0
 
     def bind(self, slot: int, array: np.ndarray | None) -> None:
+        """Bind an array of the caller; None unbinds."""
         self.state.bind_array(slot, array, -1 if array is None else core.dtype_code(array.dtype))
 
     def begin(self, walk: Pass) -> None:
+        """Set the pass whose steps `execute` runs."""
         self.walk = walk
         self.state.set_rows(walk.n_rows, walk.batch, walk.block)
         self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.losses, walk.update_count, walk.seed)
 
     def stop(self) -> None:
+        """Ask a running `execute` (in another thread) to come back after its step."""
         self.state.stop()
+
+    def profile(self, seconds: np.ndarray | None) -> None:
+        """Add the time of every op to `seconds` from here on; None: no longer."""
+        self.state.set_profile(seconds)
 
     def _prepare(self, threads: int) -> None:
         """A workspace for each thread, of the size that the current instruction set's kernels want."""
@@ -105,6 +113,7 @@ class NativeRun:
             self.isa, self.workspace_threads = core.isa(), threads
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
+        """Run steps [first_step, last_step); None when all were run."""
         most = 1 if check or self.step_flops < SERIAL_FLOPS else core.max_threads()
         self._prepare(most)
         if most == 1:
@@ -136,17 +145,33 @@ class NativeRun:
         walk = self.walk
         row = step * walk.batch + block * walk.block
         rows = min(walk.block, min((step + 1) * walk.batch, walk.n_rows) - row)
+        assert o.function is not None
         o.function(*(None if a is None else self.view(a, rows, row) for a in o.operands))
 
     def view(self, operand: Operand, rows: int, row: int = 0) -> np.ndarray:
         """The array of an operand."""
         if operand.space is Space.BOUND:
             return self.state.kept[int(Space.BOUND) + operand.index][row:row + rows]
-        shape = tuple({"B": rows}.get(n, n) if isinstance(n, str) else n for n in operand.shape)
-        strides = tuple(s * operand.dtype.itemsize for s in operand.strides)
         if operand.space is Space.ARENA:
-            return np.ndarray(shape, operand.dtype, self.arena, self.program.plan(self.rows).offsets[operand.slot], strides)
-        return np.ndarray(shape, operand.dtype, self.memory.vector(operand.space).view(np.uint8), operand.offset, strides)
+            buffer, offset = self.arena, self.program.plan(self.rows).offsets[operand.slot]
+        else:
+            buffer, offset = self.memory.vector(operand.space).view(np.uint8), operand.offset
+        strides = tuple(s * operand.dtype.itemsize for s in operand.strides)
+        return np.ndarray(resolve(operand.shape, rows), operand.dtype, buffer, offset, strides)
+
+
+QUICK_ROWS = 64  # calls of predict with more rows do not feel their Python
+
+
+def quick_predict(program: Program, memory: Memory, input_shape: tuple[int, ...], n_out: int) -> core.QuickPredict:
+    """A function of X that predicts a few rows at the least cost of a call, or returns None (see `_predict.pxi`)."""
+    def make() -> core.RunState:
+        run = NativeRun(program, memory, QUICK_ROWS)
+        run._prepare(1)
+        run.state.kept["run"] = run.arena, run.ops
+        return run.state
+
+    return core.QuickPredict(make, _pack(program, QUICK_ROWS), memory.parameters.dtype, input_shape, n_out, QUICK_ROWS)
 
 
 SERIAL_FLOPS = 50_000  # a step of fewer takes less time than a team needs to meet
@@ -211,16 +236,21 @@ def supported_isas() -> list[str]:
 def use_isa(name: str) -> Iterator[None]:
     """Use the kernels of one instruction set inside a ``with`` block."""
     before = core.isa()
-    select_isa(name)
+    select_isa(name, "use_isa")
     try:
         yield
     finally:
         core.select_isa(before)
 
 
-def select_isa(name: str) -> None:
-    if not core.select_isa(name):
-        raise ValueError(f"instruction set: expected one of {supported_isas()}, got {name!r}")
+def select_isa(name: str, source: str) -> None:
+    """Use the kernels of one instruction set from here on; an error says that `source` asked for it."""
+    if not isinstance(name, str) or not core.select_isa(name):
+        options = ", ".join(map(repr, supported_isas()))
+        built = isinstance(name, str) and name in dict(core.isas())
+        why = ", which this machine does not run" if built else ""
+        raise ValueError(f"{source}: expected an instruction set that this machine runs ({options}), "
+                         f"got {name!r}{why}")
 
 
 def vector_function(name: str, x: np.ndarray, y: np.ndarray) -> None:

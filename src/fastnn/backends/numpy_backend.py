@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import numpy as np
@@ -20,19 +21,27 @@ class NumpyRun:
         self.arena = aligned_zeros(self.plan.size, np.uint8)
         self.bound: dict[int, np.ndarray] = {}
         self.stopping = False
+        self.op_seconds: np.ndarray | None = None
         self._calls: dict[int, list[tuple]] = {}
 
     def bind(self, slot: int, array: np.ndarray | None) -> None:
+        """Bind an array of the caller; None unbinds."""
         if array is None:
             self.bound.pop(slot, None)
         else:
             self.bound[slot] = array
 
     def begin(self, walk: Pass) -> None:
+        """Set the pass whose steps `execute` runs."""
         self.walk = walk
 
     def stop(self) -> None:
+        """Ask `execute` to come back after its step."""
         self.stopping = True
+
+    def profile(self, seconds: np.ndarray | None) -> None:
+        """Add the time of every op to `seconds` from here on; None: no longer."""
+        self.op_seconds = seconds
 
     def view(self, operand: Operand, rows: int) -> np.ndarray:
         """The array of an operand that is not bound."""
@@ -45,20 +54,24 @@ class NumpyRun:
         return np.ndarray(shape, operand.dtype, buffer, offset, strides)
 
     def _prepare(self, o: Op, rows: int) -> tuple:
-        arrays = [None if a is None else partial(self._rows, a, rows, o.name == "gather") if a.space is Space.BOUND
+        whole = o.name == "gather"
+        arrays = [None if a is None else partial(self._rows, a, rows, whole) if a.space is Space.BOUND
                   else self.view(a, rows) for a in o.operands]
         if o.kind is Kind.NATIVE:
             settings = dict(o.settings)
             if o.accumulate:
                 settings["accumulate"] = True
             return o, partial(OPS[o.name].kernel, **settings), arrays
-        return o, lambda *arrays, step: o.function(*arrays), arrays
+        function = o.function
+        assert function is not None
+        return o, lambda *arrays, step: function(*arrays), arrays
 
     def _rows(self, operand: Operand, rows: int, whole: bool, row: int) -> np.ndarray | None:
         array = self.bound.get(operand.index)
         return array if whole or array is None else array[row:row + rows].reshape(resolve(operand.shape, rows))
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
+        """Run steps [first_step, last_step); None when all were run."""
         walk = self.walk
         self.stopping = False
         for index in range(first_step, last_step):
@@ -94,7 +107,10 @@ class NumpyRun:
             if o.phase >= Phase.TRANSFORM and not last_block:
                 break
             arrays = [a(step.row) if isinstance(a, partial) else a for a in arrays]
+            started = time.perf_counter() if self.op_seconds is not None else 0.0
             kernel(*arrays, step=step)
+            if self.op_seconds is not None:
+                self.op_seconds[number] += time.perf_counter() - started
             if step.bad_row >= 0:
                 return Halt("nonfinite_input", index, number, step.bad_row)
             if check:

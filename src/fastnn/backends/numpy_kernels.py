@@ -101,8 +101,8 @@ def dense_backward_parameters(x, dy, dw, db, *, step, accumulate=False):
 def dense_backward_update(x, dy, w, w_state1, w_state2, b, b_state1, b_state2, *, optimizer, step, **scalars):
     """w takes the optimizer's step along x^T dy, b along the column sums of dy"""
     take_step = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}[optimizer]
-    for gradient, parameter, *states in ((x.T @ dy, w, w_state1, w_state2),
-                                         (dy.sum(axis=0, dtype=np.float64).astype(dy.dtype), b, b_state1, b_state2)):
+    db = dy.sum(axis=0, dtype=np.float64).astype(dy.dtype)
+    for gradient, parameter, *states in ((x.T @ dy, w, w_state1, w_state2), (db, b, b_state1, b_state2)):
         if parameter is not None:
             take_step(gradient, parameter, *(s for s in states if s is not None), step=step, **scalars)
 
@@ -140,7 +140,9 @@ def softmax_backward(dy, y, dx, *, step):
 
 
 def _row_factor(weight, step, dtype):
-    return np.asarray(1.0 if weight is None else weight[:, None], np.float64).__truediv__(step.weight_sum).astype(dtype)
+    """What a row's gradient is multiplied by: w_i / weight_sum"""
+    weight = 1.0 if weight is None else weight[:, None]
+    return np.divide(weight, step.weight_sum, dtype=np.float64).astype(dtype)
 
 
 @op("logits target weight? -> y dlogits? row_loss", by_row="logits target weight y dlogits row_loss",
@@ -192,8 +194,8 @@ def loss_sum(row_loss, weight, *, step):
 
 
 def _optimizer(operands: str, n_flops: int):
-    return op(operands, scalars="rate_factor beta1 beta2 epsilon", owned=operands.replace("->", ""), in_place=True,
-              flops=_elements("w", n_flops))
+    return op(operands, scalars="rate_factor beta1 beta2 epsilon", owned=operands.replace("->", ""),
+              in_place=True, flops=_elements("w", n_flops))
 
 
 @_optimizer("dw -> w", 2)

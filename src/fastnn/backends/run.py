@@ -20,14 +20,18 @@ class Memory:
     persistent: np.ndarray
 
     def vector(self, space: Space) -> np.ndarray:
+        """The vector of a space."""
         return {Space.PARAMETER: self.parameters, Space.GRADIENT: self.gradients,
                 Space.OPTIMIZER_STATE: self.state, Space.PERSISTENT: self.persistent}[space]
 
 
 @dataclass(frozen=True)
 class Halt:
-    """Why a run came back before its last step: `reason` is "stopped", "nonfinite_input" (then `row` counts
-    in the order of the pass) or "nonfinite_value" (then `op` is the op's number)."""
+    """Why a run came back before its last step.
+
+    `reason` is "stopped", "nonfinite_input" (then `row` counts in the order of the pass) or "nonfinite_value"
+    (then `op` is the op's number).
+    """
 
     reason: str
     step: int
@@ -56,6 +60,7 @@ class Pass:
 
     @property
     def steps(self) -> int:
+        """Steps of the pass; the last may have fewer rows."""
         return -(-self.n_rows // self.batch)
 
 
@@ -76,3 +81,6 @@ class Run(Protocol):
 
     def stop(self) -> None:
         """Ask a running `execute` (in another thread) to come back after its step."""
+
+    def profile(self, seconds: np.ndarray | None) -> None:
+        """Add the time of every op to `seconds`, one number an op, from here on; None: no longer."""

@@ -1,0 +1,142 @@
+"""Where the time of a training step goes, op by op."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import backends, checks
+from .backends import Pass
+from .compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
+from .model import Sequential
+
+
+@dataclass(frozen=True)
+class OpProfile:
+    """One op of a step: its time in microseconds, floating-point operations and bytes of its arrays."""
+
+    layer: str
+    op: str
+    microseconds: float
+    flops: int
+    bytes: int
+
+    @property
+    def gflops(self) -> float:
+        """Floating-point operations a second, in 1e9."""
+        return self.flops / self.microseconds / 1e3 if self.microseconds else 0.0
+
+    @property
+    def gbytes(self) -> float:
+        """Bytes a second, in 1e9."""
+        return self.bytes / self.microseconds / 1e3 if self.microseconds else 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The ops of a training step in their order; `str` gives the table.
+
+    Attributes
+    ----------
+    ops : tuple of OpProfile
+        Each op, timed by itself: barriers count, so that on several threads the sum is above `step`.
+    step : float
+        Microseconds of a whole step, without timing inside.
+    batch_size : int
+        Rows of the step.
+    peak : float or None
+        GFLOP/s that all threads' multiply-adds reach in registers; None on the NumPy backend.
+    """
+
+    ops: tuple[OpProfile, ...]
+    step: float
+    batch_size: int
+    backend: str
+    threads: int
+    peak: float | None
+
+    def __str__(self) -> str:
+        total = sum(op.microseconds for op in self.ops) or 1.0
+        rows = [("layer", "op", "us", "share", "GFLOP/s", "of peak", "GB/s")]
+        for op in self.ops:
+            of_peak = f"{op.gflops / self.peak:.0%}" if self.peak else ""
+            rows.append((op.layer, op.op, f"{op.microseconds:.2f}", f"{op.microseconds / total:.1%}", f"{op.gflops:.1f}",
+                         of_peak, f"{op.gbytes:.1f}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+                 for row in rows]
+        peak = f", peak {self.peak:.0f} GFLOP/s" if self.peak else ""
+        lines.append(f"step {self.step:.2f} us with {self.batch_size} rows, {self.backend} backend, "
+                     f"{self.threads} thread{'s' if self.threads > 1 else ''}{peak}")
+        return "\n".join(lines)
+
+
+def profile(model: Sequential, X: Any, y: Any, batch_size: int = 32, *, sample_weight: Any = None,
+            seconds: float = 0.2) -> Profile:
+    """Time the ops of a training step on a copy of the model.
+
+    Parameters
+    ----------
+    model : Sequential
+        The model, compiled; it is not changed.
+    X, y, sample_weight : array_like
+        As `fit` takes them.
+    batch_size : int
+        Rows of a step.
+    seconds : float
+        How long to measure; the least of several measurements is kept.
+
+    Returns
+    -------
+    Profile
+        Microseconds, GFLOP/s and GB/s of every op; prints as a table.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(8, "relu"), fnn.Dense(3, "softmax")], input_shape=(4,))
+    >>> model.compile()
+    >>> result = model.profile(np.ones((64, 4)), np.zeros(64, int), seconds=0.01)
+    >>> result.ops[0].op
+    'gather'
+    """
+    model._require_compiled()
+    batch_size = checks.positive_int("batch_size", batch_size)
+    model = model.copy()
+    X, y, weight = model._checked(X, y, sample_weight)
+    X = X if checks.is_gatherable(X) else np.ascontiguousarray(X[:batch_size], model.dtype)
+    batch_size = min(batch_size, len(X))
+    entry = Entry("train", y.ndim == 1, weight is not None, fused=True)
+    steps = len(X) // batch_size
+    walk = Pass(steps * batch_size, batch_size, batch_size, np.arange(len(X)), weight, np.full(steps, 1e-6), np.zeros(steps))
+    with model._compiled.borrow(entry, batch_size) as run:
+        for slot, array in ((X_SLOT, X), (TARGET_SLOT, y), (WEIGHT_SLOT, weight)):
+            run.bind(slot, array)
+        run.begin(walk)
+        step = min(_measure(run, steps, seconds / 8)[0] for _ in range(4))
+        op_seconds = np.zeros(len(run.program.ops))
+        run.profile(op_seconds)
+        least = np.full(len(op_seconds), np.inf)
+        for _ in range(4):
+            op_seconds[:] = 0
+            _, done = _measure(run, steps, seconds / 8)
+            least = np.minimum(least, op_seconds / done)
+        run.profile(None)
+        ops = tuple(OpProfile(o.layer or "input", o.name, 1e6 * t, flops, moved)
+                    for (o, flops, moved), t in zip(run.program.cost(batch_size), least.tolist(), strict=True))
+    native = backends.backend() == "native"
+    threads = backends.get_num_threads() if native else 1
+    peak = backends.native.fma_gflops(model.dtype.name) * threads if native else None
+    return Profile(ops, 1e6 * step, batch_size, backends.backend(), threads, peak)
+
+
+def _measure(run: Any, steps: int, seconds: float) -> tuple[float, int]:
+    """Seconds of a step, and the steps taken, over about `seconds`."""
+    done, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds or not done:
+        run.execute(0, steps)
+        done += steps
+    return elapsed / done, done
