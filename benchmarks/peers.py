@@ -43,7 +43,8 @@ PEERS = {peer.name: peer for peer in (
     Peer("ONNX Runtime", "peer_onnxruntime", "", ("onnxruntime", "onnx")),
 )}
 NOT_QUICK = ("PyTorch compile", LARGEST)
-QUICK_SECONDS = 90  # until the last workload's last round may begin; what is then under way is finished
+QUICK_SECONDS = 85  # shared among the workloads; past it and GRACE_SECONDS no more of them begin
+GRACE_SECONDS = 15
 LEAST_ROUNDS = 3
 
 
@@ -142,7 +143,8 @@ class Session:
         restless: set[str] = set()
         peaks = []
         for number in range(self.options.rounds if ready else 0):
-            if number >= LEAST_ROUNDS and time.monotonic() > until:
+            late = time.monotonic() - until
+            if late > 0 and number >= LEAST_ROUNDS or late > GRACE_SECONDS and number:
                 break
             limits = self.machine()
             if limits:
@@ -204,12 +206,15 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"\n{report.headline(threads, session.machine())}\n{report.HEADER}", flush=True)
             for workload in options.workloads:
                 now = time.monotonic()
-                share = max(0.0, started + QUICK_SECONDS - now) / left if options.quick else float("inf")
+                over = started + QUICK_SECONDS - now if options.quick else float("inf")
+                if over < -GRACE_SECONDS:
+                    print(f"{workload.name}: left out, no time is left for it")
+                    continue
+                new = session.run(workload, wants[workload.name], now + max(over, 0) / left)
                 left -= 1
-                new = session.run(workload, wants[workload.name], now + share)
                 rows += new
                 print(report.table(new), flush=True)
-            if options.all_workloads:
+            if options.all_workloads and over > -GRACE_SECONDS:
                 fits += whole_fit(session)
             failures += session.failures
             limits[threads] = session.limits

@@ -40,7 +40,7 @@ def compare(rows: list[Row]) -> list[Row]:
 
 # ---- the table ----
 
-HEADER = (f"{'workload':<24}{'peer':<17}{'median us':>10}  {'min .. max':<18}"
+HEADER = (f"{'workload':<26}{'peer':<17}{'median us':>10}  {'min .. max':<18}"
           f"{'to best peer':>13}{'to PyTorch':>11}{'FLOP limit':>11}")
 
 
@@ -58,7 +58,7 @@ def table(rows: list[Row]) -> str:
     for i, r in enumerate(rows):
         spread = f"{number(r['min_us'])} .. {number(r['max_us'])}"
         name = "" if i else r["workload"]
-        lines.append(f"{name:<24}{r['peer']:<17}{number(r['median_us']):>10}  {spread:<18}"
+        lines.append(f"{name:<26}{r['peer']:<17}{number(r['median_us']):>10}  {spread:<18}"
                      f"{number(r['speed_to_best_peer'], 'x'):>13}{number(r['speed_to_pytorch'], 'x'):>11}"
                      f"{number(r['percent_of_flop_limit'], ' %'):>11}"
                      + ("  threads kept spinning" if r.get("restless") else ""))
@@ -99,7 +99,7 @@ def gains_of_threads(rows: list[Row]) -> str:
         gains = [f"{n}: {number(own[name, 1] / own[name, n], 'x')}" for n in counts
                  if (name, 1) in own and (name, n) in own]
         if gains:
-            lines.append(f"{name:<24}{'  '.join(gains)}")
+            lines.append(f"{name:<26}{'  '.join(gains)}")
     return "\n".join(["fastnn on more threads against one", *lines]) if lines else ""
 
 

@@ -127,9 +127,8 @@ def profile(model: Sequential, X: Any, y: Any, batch_size: int = 32, *, sample_w
         run.profile(None)
         ops = tuple(OpProfile(o.layer or "input", o.name, 1e6 * t, flops, moved)
                     for (o, flops, moved), t in zip(run.program.cost(batch_size), least.tolist(), strict=True))
-    native = backends.backend() == "native"
-    threads = backends.get_num_threads() if native else 1
-    peak = backends.native.fma_gflops(model.dtype.name) * threads if native else None
+        threads = run.threads
+    peak = backends.native.fma_gflops(model.dtype.name) * threads if backends.native and backends.backend() == "native" else None
     return Profile(ops, 1e6 * step, batch_size, backends.backend(), threads, peak)
 
 

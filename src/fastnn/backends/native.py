@@ -84,6 +84,7 @@ class NativeRun:
         self.state.set_rows(rows, rows, rows)
         self.step_flops = program.flops(rows)
         self.team = TeamSize()
+        self.threads = 1  # of the last steps
         self.isa, self.workspace_threads = "", 0
 
     def bind(self, slot: int, array: np.ndarray | None) -> None:
@@ -129,6 +130,7 @@ class NativeRun:
         return None
 
     def _execute(self, first_step: int, last_step: int, threads: int, check: bool) -> Halt | None:
+        self.threads = threads
         block = op = 0
         while True:
             status = self.state.run(self.ops, first_step, last_step, block, op, threads, check)

@@ -22,6 +22,7 @@ class NumpyRun:
         self.bound: dict[int, np.ndarray] = {}
         self.stopping = False
         self.op_seconds: np.ndarray | None = None
+        self.threads = 1
         self._calls: dict[int, list[tuple]] = {}
 
     def bind(self, slot: int, array: np.ndarray | None) -> None:

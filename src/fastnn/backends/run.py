@@ -69,6 +69,7 @@ class Run(Protocol):
 
     program: Program
     rows: int
+    threads: int  # that ran the last steps
 
     def bind(self, slot: int, array: np.ndarray | None) -> None:
         """Bind an array of the caller: rows along the first axis, the other axes contiguous."""
