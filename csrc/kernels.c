@@ -33,6 +33,7 @@ const fnn_table FNN_JOIN(fnn_table_, FNN_ISA) = {
   },
   .workspace = {
 #define OP(name, operands, dims, scalars)
+#define OPTIMIZER(name, states, operands, dims, scalars)
 #define OP_WITH_WORKSPACE(name, operands, dims, scalars) \
     [FNN_OP_##name] = {fnn_ws_##name##_f32, fnn_ws_##name##_f64},
 #include "ops.def"

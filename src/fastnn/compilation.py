@@ -1,4 +1,4 @@
-"""From layers and a loss to Programs, one for each thing that a model does, and the Runs that wait for calls."""
+"""From layers and a loss to Programs, one for each thing a model does, and the Runs that wait for calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .layers import Layer
 from .losses import Loss
 from .optimizers import Optimizer
 from .parameters import Numbers
-from .program import Builder, Operand, Phase, Program
+from .program import Builder, DType, Operand, Phase, Program
 
 X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT = range(4)  # the arrays that a caller binds
 
@@ -59,6 +59,24 @@ class Compiled:
                 self.layers[-1].output_shape[0])
         return None if self._quick is None else self._quick(X)
 
+    def summary(self) -> str:
+        """A table of layers, shapes, parameters and floating-point operations a sample."""
+        flops: dict[str, int] = {}
+        for o, n, _ in self.program(Entry("predict", outputs=True)).cost(1):
+            flops[o.layer] = flops.get(o.layer, 0) + n
+        rows = [("layer", "output shape", "parameters", "FLOPs a sample")]
+        total = 0
+        for layer in self.layers:
+            n = sum(math.prod(s.shape) for s in layer.segments.values())
+            total += n
+            shape = f"(n, {', '.join(map(str, layer.output_shape))})"
+            rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{n:,}",
+                         f"{flops.get(layer.name, 0):,}"))
+        rows.append(("total", "", f"{total:,}", f"{sum(flops.values()):,}"))
+        widths = [max(len(r[i]) for r in rows) for i in range(4)]
+        return "\n".join(f"{r[0]:<{widths[0]}}  {r[1]:<{widths[1]}}  {r[2]:>{widths[2]}}  {r[3]:>{widths[3]}}"
+                         for r in rows)
+
     @contextmanager
     def borrow(self, entry: Entry, rows: int) -> Iterator[Run]:
         """A Run of the caller's own, for blocks of at most `rows` rows; kept for the next caller."""
@@ -98,7 +116,8 @@ class Compiled:
         return passes.finish(b, fuse_update=entry.fused)
 
     @staticmethod
-    def _rows(b: Builder, entry: Entry, slot: int, shape: tuple, dtype: np.dtype | type, check_finite: int = 0) -> Operand:
+    def _rows(b: Builder, entry: Entry, slot: int, shape: tuple, dtype: DType,
+              check_finite: int = 0) -> Operand:
         """The block's rows of a bound array: where they stand, or gathered into the arena."""
         bound = b.bound(slot, shape, dtype)
         if entry.direct:
@@ -121,7 +140,8 @@ class Compiled:
             value = layer.forward(b, value, activate=not (fused and layer is self.layers[-1]))
         return value
 
-    def _emit_loss(self, b: Builder, value: Operand, entry: Entry, n_out: int) -> tuple[Operand, Operand | None]:
+    def _emit_loss(self, b: Builder, value: Operand, entry: Entry,
+                   n_out: int) -> tuple[Operand, Operand | None]:
         """Targets, layers, loss: the network's output and the loss's gradient."""
         assert self.loss is not None
         target = self._rows(b, entry, TARGET_SLOT, ("B",), np.int64) if entry.labels else \
@@ -136,10 +156,14 @@ class Compiled:
         b.phase = Phase.BACKWARD
         lowest = min((i for i, layer in enumerate(self.layers) if layer.segments), default=len(self.layers))
         for i in reversed(range(lowest, len(self.layers))):
+            assert dy is not None  # what need_dx asked for
             b.layer = self.layers[i].name
             dy = self.layers[i].backward(b, dy, need_dx=i > lowest)
+        if not update:
+            return
+        assert self.optimizer is not None
         b.phase = Phase.UPDATE
-        for layer in self.layers if update else ():
+        for layer in self.layers:
             b.layer = layer.name
             for segment in layer.segments.values():
                 self.optimizer.emit(b, segment)

@@ -218,4 +218,4 @@ def nesterov(dw: np.ndarray, w: np.ndarray, velocity: np.ndarray, rate: float, b
 def adam(dw: np.ndarray, w: np.ndarray, mean: np.ndarray, square: np.ndarray, rate: float, update: int,
          beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> None:
     """Adam's `update`-th step (from 1), in place; see `fastnn.Adam`."""
-    _update("adam", (dw, w, mean, square), rate, update, beta1=beta_1, beta2=beta_2, epsilon=epsilon)
+    _update("adam", (dw, w, mean, square), rate, update, correct=1, beta1=beta_1, beta2=beta_2, epsilon=epsilon)

@@ -162,12 +162,15 @@ class SquaredError(Loss):
     name = "squared_error"
 
     def factor(self, n_out: int) -> float:
+        """What a row's sum of squares is multiplied by."""
         return 0.5
 
-    def emit(self, builder, output, target, weight, fused, *, gradient):
+    def emit(self, builder: Builder, output: Operand, target: Operand, weight: Operand | None,
+             fused: str | None, *, gradient: bool) -> tuple[Operand, Operand | None]:
         dy = builder.arena(output.shape) if gradient else None
         row_loss = builder.arena(("B",), "float64")
-        builder.emit("squared_error", output, target, weight, dy, row_loss, factor=self.factor(output.shape[-1]))
+        factor = self.factor(int(output.shape[-1]))
+        builder.emit("squared_error", output, target, weight, dy, row_loss, factor=factor)
         builder.losses.append((row_loss, weight))
         return output, dy
 

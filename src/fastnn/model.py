@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import copy
-import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import checks, losses, optimizers
-from .backends import Pass
-from .compilation import X_SLOT, Compiled, Entry
+from .compilation import Compiled, Entry
 from .history import History
+from .inference import BoundModel, forward_pass
 from .layers import LAYERS, Layer, Standardize
-from .layers.base import Vectors
+from .layers.base import Vectors, name_layers
 from .metrics import Metric, resolve_all
 from .parameters import Numbers, assign, copies
 from .program import Layout
 
 if TYPE_CHECKING:
     from .profiling import Profile
-
-SMALL = 4096  # elements of X: fewer are copied, which looks at their values on the way
-PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told otherwise
 
 
 class Sequential:
@@ -40,6 +36,26 @@ class Sequential:
         Of parameters and arithmetic.
     seed : int
         Fixes initial weights and shuffling.
+
+    Attributes
+    ----------
+    layers : list of Layer
+        With their names; ``layer.weight`` and ``layer.bias`` are views of the parameters.
+    input_shape, output_shape : tuple of int
+        Of one sample.
+    dtype : numpy.dtype
+        As given.
+    optimizer, loss, metrics
+        What `compile` chose; None and empty before.
+    history : History
+        Of the last `fit`.
+    stop_training : bool
+        A callback sets it to end `fit` after the epoch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is of the wrong kind or the layers do not fit together.
 
     Examples
     --------
@@ -62,7 +78,8 @@ class Sequential:
             if not isinstance(layer, Layer):
                 raise TypeError(f"layers: expected fastnn layers, got {type(layer).__name__}")
             if layer.input_shape:
-                raise ValueError(f"layers: {layer!r} already belongs to a model; make a new one (or model.copy())")
+                raise ValueError(f"layers: {layer!r} already belongs to a model; make a new one "
+                                 "(or model.copy())")
         self.input_shape = checks.shape_tuple("input_shape", input_shape)
         self.dtype = checks.float_dtype("dtype", dtype)
         self.seed = checks.positive_int("seed", seed, minimum=0)
@@ -78,7 +95,7 @@ class Sequential:
     # ---- construction ----
 
     def _build(self) -> None:
-        _name_layers(self.layers)
+        name_layers(self.layers)
         vectors = Vectors(Layout(self.dtype), Layout(self.dtype))
         shape = self.input_shape
         for i, layer in enumerate(self.layers):
@@ -87,8 +104,8 @@ class Sequential:
             layer.build(shape, vectors)
             shape = layer.output_shape
         if len(shape) != 1:
-            raise ValueError(f"layers: the last layer must give one row of outputs a sample, got shape {shape}; "
-                             "end with Flatten or Dense")
+            raise ValueError("layers: the last layer must give one row of outputs a sample, got shape "
+                             f"{shape}; end with Flatten or Dense")
         self.output_shape = shape
         self._numbers = Numbers(vectors.parameters, vectors.persistent)
         self._training = threading.Lock()
@@ -103,9 +120,9 @@ class Sequential:
             for name, value in layer.initial(rng).items():
                 views[name][...] = value
 
-    def compile(self, optimizer: str | optimizers.Optimizer = "adam", loss: str | losses.Loss = "cross_entropy",
-                metrics: Sequence[str | Callable] = ()) -> None:
-        """Choose how the model is trained; forgets the optimizer's state.
+    def compile(self, optimizer: str | optimizers.Optimizer = "adam",
+                loss: str | losses.Loss = "cross_entropy", metrics: Sequence[str | Callable] = ()) -> None:
+        """Choose how the model is trained; forgets the optimizer's state, keeps the weights.
 
         Parameters
         ----------
@@ -115,6 +132,11 @@ class Sequential:
             "cross_entropy", "squared_error", "mean_squared_error" or a `Loss`.
         metrics : sequence of str or callable
             Names of `fastnn.metrics`, or functions of (targets, outputs).
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, or the loss does not go with the last activation.
         """
         self.optimizer = optimizers.get(optimizer)
         self.loss = losses.get(loss)
@@ -155,10 +177,11 @@ class Sequential:
             return outputs
         X = checks.as_input(X, self.input_shape, self.dtype)
         outputs = np.empty((len(X), *self.output_shape), self.dtype)
-        self._forward_pass(Entry("predict", outputs=True), X, None, None, outputs, batch_size)
+        forward_pass(self._compiled, Entry("predict", outputs=True), X, None, None, outputs, batch_size)
         return outputs
 
-    def evaluate(self, X: Any, y: Any, batch_size: int | None = None, sample_weight: Any = None) -> dict[str, float]:
+    def evaluate(self, X: Any, y: Any, batch_size: int | None = None,
+                 sample_weight: Any = None) -> dict[str, float]:
         """Loss and metrics on labelled samples.
 
         Parameters
@@ -178,7 +201,7 @@ class Sequential:
         X, y, weight = self._checked(X, y, sample_weight)
         outputs = np.empty((len(X), *self.output_shape), self.dtype) if self.metrics else None
         entry = Entry("evaluate", y.ndim == 1, weight is not None, outputs is not None)
-        loss = self._forward_pass(entry, X, y, weight, outputs, batch_size)
+        loss = forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size)
         return {"loss": loss, **{m.name: m(y, outputs) for m in self.metrics}}
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("X", "y"),
@@ -189,43 +212,69 @@ class Sequential:
         y = checks.as_targets(y, kind, self.output_shape[0], len(X), self.dtype, names[1])
         return X, y, checks.as_sample_weight(sample_weight, len(X))
 
-    def _forward_pass(self, entry: Entry, X: np.ndarray, y: np.ndarray | None, weight: np.ndarray | None,
-                      outputs: np.ndarray | None, batch_size: int | None) -> float:
-        """Run an entry without backward over all rows; the weighted mean loss."""
-        rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
-        loss = total = 0.0
-        if X.size > SMALL and self._compiled.reads_direct(X):
-            if entry.kind == "predict":  # the other entries' rows have been looked at
-                checks.check_finite(X, "X", self.dtype)
-            entry = entry._replace(direct=True)
-        with self._compiled.borrow(entry, min(rows, len(X)) if len(X) < PREDICT_ROWS else rows) as run:
-            for part in _gatherable_parts(X, rows):
-                walk = Pass(len(X[part]), rows, rows, row_weight=None if weight is None else weight[part])
-                if entry.kind != "predict":
-                    walk.losses = np.zeros(walk.steps)
-                arrays = (_as_gatherable(X[part], self.dtype), y, weight, outputs)
-                for slot, array in enumerate(arrays):
-                    run.bind(slot, array if array is None or slot == X_SLOT else array[part])
-                run.begin(walk)
-                halt = run.execute(0, walk.steps)
-                if halt:
-                    raise checks.nonfinite_row(X, part.start + halt.row, dtype=self.dtype)
-                if walk.losses is not None:
-                    weights = step_weights(walk)
-                    loss, total = loss + float(walk.losses @ weights), total + float(weights.sum())
-        return loss / total if total else 0.0
-
     def bind(self, X: Any, y: Any, sample_weight: Any = None) -> BoundModel:
-        """The loss on fixed samples as a function of the parameters, with its gradient."""
+        """The loss on fixed samples as a function of the parameters, with its gradient.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array_like
+            As `evaluate` takes them.
+
+        Returns
+        -------
+        BoundModel
+            ``loss()`` and ``gradients()``, by name, at the parameters as they are when called.
+
+        Examples
+        --------
+        >>> import fastnn as fnn
+        >>> model = fnn.Sequential([fnn.Dense(1, use_bias=False)], input_shape=(1,))
+        >>> model.compile(loss="squared_error")
+        >>> bound = model.bind([[3.0]], [1.0])
+        >>> model.layers[0].weight[...] = 2.0
+        >>> bound.loss(), bound.gradients()["dense.weight"].item()
+        (12.5, 15.0)
+        """
         return BoundModel(self, *self._checked(X, y, sample_weight))
 
     def fit(self, X: Any, y: Any = None, batch_size: int = 32, epochs: int = 1, **settings: Any) -> History:
-        """Train; `fastnn.training.fit` has the parameters."""
+        """Train; `fastnn.training.fit` says more of each parameter.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, *input_shape)
+            Samples, read where they are; or an iterable of batches ``(X, y)``.
+        y : array_like
+            Targets, as the loss takes them: labels ``(n,)`` or rows ``(n, n_out)``.
+        batch_size : int
+            Rows of a step.
+        epochs : int
+            Passes over the rows.
+        **settings
+            validation_split=0.0, validation_data=None, sample_weight=None, shuffle=True, callbacks=None,
+            verbose=1.
+
+        Returns
+        -------
+        History
+            Loss and metrics of each epoch.
+        """
         from .training import fit  # training stands above the model
         return fit(self, X, y, batch_size, epochs, **settings)
 
     def train_on_batch(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
-        """Take one step on one batch; its loss, before the step."""
+        """Take one step of the optimizer on one batch.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array_like
+            As `fit` takes them; all rows are one batch.
+
+        Returns
+        -------
+        dict
+            {"loss": the batch's loss before the step}.
+        """
         from .training import train_on_batch
         return train_on_batch(self, X, y, sample_weight)
 
@@ -237,7 +286,15 @@ class Sequential:
     # ---- parameters ----
 
     def named_parameters(self) -> dict[str, np.ndarray]:
-        """Every parameter by name, as a writable view."""
+        """Every parameter by name, as a writable view.
+
+        Examples
+        --------
+        >>> import fastnn as fnn
+        >>> model = fnn.Sequential([fnn.Dense(4, "relu"), fnn.Dense(1)], input_shape=(3,))
+        >>> list(model.named_parameters())
+        ['dense.weight', 'dense.bias', 'dense_1.weight', 'dense_1.bias']
+        """
         return self._numbers.named_parameters()
 
     def state_dict(self) -> dict[str, np.ndarray]:
@@ -245,7 +302,13 @@ class Sequential:
         return copies(self._numbers.all_arrays())
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Set parameters and persistent arrays from `state_dict`; names and shapes must match."""
+        """Set parameters and persistent arrays from what `state_dict` gave.
+
+        Raises
+        ------
+        ValueError
+            If names or shapes do not match; then nothing is changed.
+        """
         assign(self._numbers.all_arrays(), state, "state")
 
     def get_weights(self) -> list[np.ndarray]:
@@ -253,10 +316,17 @@ class Sequential:
         return list(copies(self.named_parameters()).values())
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set the parameters from a list such as `get_weights` gives."""
+        """Set the parameters from a list such as `get_weights` gives.
+
+        Raises
+        ------
+        ValueError
+            If number or shapes do not match; then nothing is changed.
+        """
         views = self.named_parameters()
         if len(weights) != len(views):
-            raise ValueError(f"weights: expected {len(views)} arrays ({', '.join(views)}), got {len(weights)}")
+            raise ValueError(f"weights: expected {len(views)} arrays ({', '.join(views)}), "
+                             f"got {len(weights)}")
         assign(views, dict(zip(views, weights, strict=True)), "weights")
 
     # ---- the model as a whole ----
@@ -269,13 +339,20 @@ class Sequential:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
         """A new model from `get_config`."""
-        layers = [LAYERS[c["class"]](**{k: v for k, v in c.items() if k != "class"}) for c in config["layers"]]
+        layers = [LAYERS[c["class"]](**{k: v for k, v in c.items() if k != "class"})
+                  for c in config["layers"]]
         return cls(layers, tuple(config["input_shape"]), config["dtype"], config["seed"])
 
     def copy(self, dtype: Any = None) -> Sequential:
-        """An independent copy, with the optimizer's state; in another dtype if asked."""
+        """An independent copy, with the optimizer's state.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"}, optional
+            Of the copy; by default the model's.
+        """
         other = self.from_config(self.get_config() | {"dtype": np.dtype(dtype or self.dtype).name})
-        if self.loss is not None:
+        if self.loss is not None and self.optimizer is not None:
             other.compile(copy.deepcopy(self.optimizer), copy.deepcopy(self.loss), list(self.metrics))
         other.restore(self.snapshot())
         return other
@@ -283,7 +360,8 @@ class Sequential:
     def snapshot(self) -> dict[str, Any]:
         """Copies of everything that training changes: what `restore` takes back."""
         return {"arrays": self.state_dict(), "states": [copies(views) for views in self._numbers.states()],
-                "update_count": self.update_count, "shuffles": self.shuffles, "history": copy.deepcopy(self.history)}
+                "update_count": self.update_count, "shuffles": self.shuffles,
+                "history": copy.deepcopy(self.history)}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go back to a `snapshot` of this model or of one with the same layers."""
@@ -293,8 +371,8 @@ class Sequential:
         self.history = copy.deepcopy(snapshot["history"])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self.get_config(), "snapshot": self.snapshot(), "optimizer": self.optimizer, "loss": self.loss,
-                "metrics": self.metrics}
+        return {"config": self.get_config(), "snapshot": self.snapshot(), "optimizer": self.optimizer,
+                "loss": self.loss, "metrics": self.metrics}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = self.from_config(state["config"]).__dict__
@@ -303,82 +381,34 @@ class Sequential:
         self.restore(state["snapshot"])
 
     def save(self, path: Any) -> None:
-        """Write architecture, settings and numbers to one safetensors file; `fastnn.load` reads it."""
+        """Write architecture, settings and numbers to one safetensors file; `fastnn.load` reads it.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; it is replaced only once the new one is complete.
+
+        Raises
+        ------
+        ValueError
+            If the model holds Python functions (a metric, a learning rate), which a file cannot.
+        """
         from .io import save  # files stand above the model
         save(self, path)
 
     def summary(self) -> str:
-        """Print and return a table of layers, shapes, parameters and floating-point operations a sample."""
-        flops: dict[str, int] = {}
-        for o, n, _ in self._compiled.program(Entry("predict", outputs=True)).cost(1):
-            flops[o.layer] = flops.get(o.layer, 0) + n
-        rows = [("layer", "output shape", "parameters", "FLOPs a sample")]
-        total = 0
-        for layer in self.layers:
-            n = sum(math.prod(s.shape) for s in layer.segments.values())
-            total += n
-            rows.append((f"{layer.name} ({type(layer).__name__})", str(("n", *layer.output_shape)).replace("'", ""),
-                         f"{n:,}", f"{flops.get(layer.name, 0):,}"))
-        rows.append(("total", "", f"{total:,}", f"{sum(flops.values()):,}"))
-        widths = [max(len(r[i]) for r in rows) for i in range(4)]
-        text = "\n".join(f"{r[0]:<{widths[0]}}  {r[1]:<{widths[1]}}  {r[2]:>{widths[2]}}  {r[3]:>{widths[3]}}" for r in rows)
+        """Print and return a table of layers, shapes, parameters and floating-point operations a sample.
+
+        Examples
+        --------
+        >>> import fastnn as fnn
+        >>> model = fnn.Sequential([fnn.Dense(4, "relu"), fnn.Dense(1)], input_shape=(3,))
+        >>> table = model.summary()
+        layer            output shape  parameters  FLOPs a sample
+        dense (Dense)    (n, 4)                16              24
+        dense_1 (Dense)  (n, 1)                 5               8
+        total                                  21              32
+        """
+        text = self._compiled.summary()
         print(text)
         return text
-
-
-class BoundModel:
-    """A model on fixed samples: the loss and its gradient as functions of the live parameters."""
-
-    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> None:
-        self.model, self.X, self.y, self.weight = model, X, y, weight
-
-    def loss(self) -> float:
-        """The mean loss, forward only."""
-        entry = Entry("evaluate", self.y.ndim == 1, self.weight is not None)
-        return self.model._forward_pass(entry, self.X, self.y, self.weight, None, max(1, len(self.X)))
-
-    def gradients(self) -> dict[str, np.ndarray]:
-        """The gradient of the loss for every parameter, as views that the next call overwrites."""
-        model = self.model
-        entry = Entry("gradient", self.y.ndim == 1, self.weight is not None)
-        X = _as_gatherable(self.X, model.dtype)
-        with model._compiled.borrow(entry, len(X)) as run:
-            for slot, array in enumerate((X, self.y, self.weight)):
-                run.bind(slot, array)
-            run.begin(Pass(len(X), len(X), len(X), row_weight=self.weight, losses=np.zeros(1)))
-            run.execute(0, 1)
-        return model._numbers.named_gradients()
-
-
-def step_weights(walk: Pass) -> np.ndarray:
-    """The sum of row weights of each step of a pass."""
-    starts = np.arange(0, walk.n_rows, walk.batch)
-    if walk.row_weight is None:
-        return np.diff(np.append(starts, walk.n_rows)).astype(np.float64)
-    weight = walk.row_weight if walk.index is None else walk.row_weight[walk.index]
-    return np.add.reduceat(weight, starts)
-
-
-def _as_gatherable(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    return X if checks.is_gatherable(X) else np.ascontiguousarray(X, dtype)
-
-
-def _gatherable_parts(X: np.ndarray, rows: int) -> Iterator[slice]:
-    """All rows at once, or a block at a time where they must be converted."""
-    step = len(X) if checks.is_gatherable(X) else rows
-    return (slice(start, min(start + step, len(X))) for start in range(0, len(X), step))
-
-
-def _name_layers(layers: list[Layer]) -> None:
-    """Give layers without a name of their own "dense", "dense_1", ...; refuse a name given twice."""
-    taken = {layer.given_name for layer in layers if layer.given_name}
-    if len(taken) < sum(layer.given_name is not None for layer in layers):
-        raise ValueError(f"layers: every name must be given once, got {[la.given_name for la in layers]}")
-    for layer in layers:
-        if layer.given_name:
-            continue
-        base, i = layer.name, 0
-        while layer.name in taken:
-            i += 1
-            layer.name = f"{base}_{i}"
-        taken.add(layer.name)

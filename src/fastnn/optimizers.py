@@ -56,7 +56,7 @@ class Optimizer:
 
     def scalars(self) -> dict[str, float]:
         """The op's settings; the learning rate comes with each step."""
-        return {"rate_factor": 1.0, "beta1": 0.0, "beta2": 0.0, "epsilon": 0.0}
+        return {"correct": 0, "rate_factor": 1.0, "beta1": 0.0, "beta2": 0.0, "epsilon": 0.0, "decay": 0.0}
 
     def emit(self, builder: Builder, segment: Segment) -> None:
         """Emit the update of one parameter array."""
@@ -115,7 +115,8 @@ class SGD(Optimizer):
         self.momentum = checks.fraction("momentum", momentum)
         self.nesterov = checks.boolean("nesterov", nesterov)
         if nesterov and not momentum:
-            raise ValueError("nesterov: expected a momentum above 0 with it, got momentum=0; try momentum=0.9")
+            raise ValueError("nesterov: expected a momentum above 0 with it, got momentum=0; "
+                             "try momentum=0.9")
 
     @property
     def op(self) -> str:
@@ -226,10 +227,12 @@ class Adam(Optimizer):
         self.epsilon = checks.positive_float("epsilon", epsilon)
 
     def scalars(self) -> dict[str, float]:
-        return {"rate_factor": 1.0, "beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
+        return {**super().scalars(), "correct": 1, "beta1": self.beta_1, "beta2": self.beta_2,
+                "epsilon": self.epsilon}
 
     def get_config(self) -> dict[str, object]:
-        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2,
+                "epsilon": self.epsilon}
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

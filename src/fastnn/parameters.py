@@ -20,7 +20,8 @@ class Numbers:
     def __init__(self, parameters: Layout, persistent: Layout) -> None:
         self.parameters, self.persistent = parameters, persistent
         self.dtype = parameters.dtype
-        self.memory = Memory(parameters.zeros(), parameters.zeros(), np.zeros(0, self.dtype), persistent.zeros())
+        self.memory = Memory(parameters.zeros(), parameters.zeros(), np.zeros(0, self.dtype),
+                             persistent.zeros())
 
     def named_parameters(self) -> Arrays:
         """Every parameter, as a view."""
@@ -41,6 +42,7 @@ class Numbers:
             self.memory.state = aligned_zeros(size, self.dtype)
 
     def forget_states(self) -> None:
+        """Drop the optimizer's state arrays."""
         self.memory.state = np.zeros(0, self.dtype)
 
     def states(self) -> list[Arrays]:
@@ -50,6 +52,7 @@ class Numbers:
         return [self.parameters.views(v) for v in self.memory.state.reshape(-1, self.parameters.size)]
 
     def set_states(self, states: Sequence[Mapping[str, np.ndarray]]) -> None:
+        """Set the optimizer's state arrays, as many as there are."""
         self.allocate_states(len(states))
         for views, arrays in zip(self.states(), states, strict=True):
             for name, view in views.items():
@@ -62,9 +65,16 @@ def copies(arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def assign(views: Mapping[str, np.ndarray], values: Mapping[str, Any], source: str) -> None:
-    """Set every view from the value of its name; names and shapes must match, or nothing is changed."""
+    """Set every view from the value of its name.
+
+    Raises
+    ------
+    ValueError
+        If names or shapes do not match; then nothing is changed.
+    """
     if missing := [name for name in views if name not in values]:
-        raise ValueError(f"{source}: expected the arrays {', '.join(views)}; {', '.join(missing)} are missing")
+        raise ValueError(f"{source}: expected the arrays {', '.join(views)}; "
+                         f"{', '.join(missing)} are missing")
     for name in values:
         checks.lookup(source, name, views)
     arrays = {name: np.asarray(values[name]) for name in views}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .program import Builder, Kind, Op, Phase, Program, Space
+from .program import OPS, Builder, Kind, Op, Phase, Program, Space
 
-OPTIMIZER_OPS = ("sgd", "momentum", "nesterov", "adam")
+MAX_STATES = 3  # state arrays of an optimizer, as in csrc/optimizer.inc
 
 
 def finish(builder: Builder, *, fuse_update: bool = True) -> Program:
@@ -53,7 +53,7 @@ def fuse_updates(ops: list[Op]) -> list[Op]:
     for o in ops:
         for a in {a for a in o.operands if a is not None and a.space is Space.GRADIENT}:
             touched[a.place()] = touched.get(a.place(), 0) + 1
-    steps = {o.reads[0].place(): o for o in ops if o.kind is Kind.NATIVE and o.name in OPTIMIZER_OPS}
+    steps = {o.reads[0].place(): o for o in ops if o.kind is Kind.NATIVE and OPS[o.name].optimizer}
     result: list[Op] = []
     gone: set[int] = set()
     for o in ops:
@@ -64,8 +64,8 @@ def fuse_updates(ops: list[Op]) -> list[Op]:
             if alike and all(touched[a.place()] == 2 for a in gradients) and not _read_later(ops, o, updates):
                 operands = list(o.operands[:2])
                 for u in updates:
-                    operands += [*u.operands[1:], *(None,) * (4 - len(u.operands))]
-                operands += [None] * (8 - len(operands))
+                    operands += [*u.operands[1:], *(None,) * (2 + MAX_STATES - len(u.operands))]
+                operands += [None] * (len(OPS["dense_backward_update"].operands) - len(operands))
                 settings = (("optimizer", updates[0].name), *updates[0].settings)
                 result.append(Op("dense_backward_update", tuple(operands), settings, Phase.UPDATE, o.layer,
                                  n_inputs=2))

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-DType = np.dtype | type  # what np.dtype takes, as it is used here
+DType = np.dtype | type | str  # what np.dtype takes, as it is used here
 
 PAD = 16  # elements: the last axis of every array inside is padded to whole vectors of any instruction set
 ALIGN = 64  # bytes
@@ -80,6 +80,7 @@ class OpSchema:
     flops: Callable[[dict[str, tuple[int, ...]]], int]
     kernel: Callable[..., object]
     in_place: bool
+    optimizer: bool
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -91,10 +92,11 @@ OPS: dict[str, OpSchema] = {}
 
 
 def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", owned: str = "",
-       flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False) -> Callable:
+       flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False,
+       optimizer: bool = False) -> Callable:
     """Register the decorated NumPy kernel as the op of its name; `operands` reads as in ``csrc/ops.def``.
 
-    `in_place` ops read their outputs before writing them (optimizer steps).
+    `in_place` ops read their outputs before writing them; an `optimizer` moves parameters along gradients.
     """
 
     def register(kernel: Callable) -> Callable:
@@ -103,7 +105,8 @@ def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", ow
         OPS[kernel.__name__] = OpSchema(
             kernel.__name__, tuple(inputs), tuple(outputs), optional, tuple(dims.split()),
             tuple(scalars.split()), frozenset(by_row.split()), frozenset(owned.split()), flops, kernel,
-            in_place)
+            in_place,
+            optimizer)
         return kernel
 
     return register
@@ -373,5 +376,5 @@ class Builder:
                   kind: Kind = Kind.HOST) -> None:
         """A step that Python runs: ``function(*inputs, *outputs)`` on arrays, outputs written in place."""
         name = getattr(function, "__name__", "host")
-        self.ops.append(Op(name, (*inputs, *outputs), (), self.phase, self.layer, kind=kind, function=function,
-                           n_inputs=len(inputs)))
+        self.ops.append(Op(name, (*inputs, *outputs), (), self.phase, self.layer, kind=kind,
+                           function=function, n_inputs=len(inputs)))

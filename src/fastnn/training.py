@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -15,10 +15,11 @@ import numpy as np
 from . import checks
 from .backends import Halt, Pass
 from .callbacks import Callback, CallbackList, ProgressBar
-from .history import History
-from .layers import Standardize
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
-from .model import Sequential, step_weights
+from .history import History
+from .inference import step_weights
+from .layers import Standardize
+from .model import Sequential
 
 LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
@@ -39,14 +40,15 @@ class DivergenceError(FloatingPointError):
     def __init__(self, epoch: int, step: int, layer: str, what: str, good_step: int) -> None:
         self.epoch, self.step, self.layer = epoch, step, layer
         super().__init__(
-            f"training diverged in epoch {epoch}, step {step}: the first values that are not finite are in layer "
-            f"{layer!r} ({what}). The weights are those before step {good_step} of that epoch. Try a smaller learning "
-            "rate, standardized inputs (a Standardize layer first) or smaller initial weights.")
+            f"training diverged in epoch {epoch}, step {step}: the first values that are not finite are in "
+            f"layer {layer!r} ({what}). The weights are those before step {good_step} of that epoch. Try a "
+            "smaller learning rate, standardized inputs (a Standardize layer first) or smaller initial weights.")
 
 
 def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: int = 1, *,
         validation_split: float = 0.0, validation_data: tuple | None = None, sample_weight: Any = None,
-        shuffle: bool = True, callbacks: Iterable[Callback] | Callback | None = None, verbose: int = 1) -> History:
+        shuffle: bool = True, callbacks: Iterable[Callback] | Callback | None = None,
+        verbose: int = 1) -> History:
     """Train a compiled model.
 
     Parameters
@@ -91,6 +93,15 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
     KeyboardInterrupt
         After Ctrl-C, with weights, optimizer and ``model.history`` as they were after the last step (or the
         best weights, where an `EarlyStopping` restores them).
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(1)], input_shape=(1,))
+    >>> model.compile(fnn.SGD(0.1), loss="squared_error")
+    >>> history = fit(model, [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0], epochs=200, verbose=0)
+    >>> model.predict([[3.0]]).round(2)
+    array([[7.]], dtype=float32)
     """
     model._require_compiled()
     epochs = checks.positive_int("epochs", epochs)
@@ -103,7 +114,8 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
         callbacks.append(ProgressBar(verbose))
     if y is None:
         if validation_split or sample_weight is not None:
-            raise ValueError("y: expected with validation_split and sample_weight; batches carry their own weights")
+            raise ValueError("y: expected with validation_split and sample_weight; "
+                             "batches carry their own weights")
         source: _Arrays | _Batches = _Batches(model, X)
     else:
         batch_size = checks.positive_int("batch_size", batch_size)
@@ -119,7 +131,15 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
 
 
 def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
-    """Take one step on one batch; returns {"loss": ...} as it was before the step."""
+    """Take one step on one batch; returns {"loss": ...} as it was before the step.
+
+    Parameters
+    ----------
+    model : Sequential
+        The model, compiled.
+    X, y, sample_weight : array_like
+        As `fit` takes them; all rows are one batch.
+    """
     model._require_compiled()
     with _alone(model), _deferred_interrupt() as interrupted:
         X, y, weight = model._checked(X, y, sample_weight)
@@ -136,7 +156,8 @@ def _validation(model: Sequential, data: tuple | None, split: float) -> tuple | 
         raise ValueError("validation_data: expected without validation_split, got both")
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         raise TypeError(f"validation_data: expected (X, y) or (X, y, weight), got {type(data).__name__}")
-    return model._checked(data[0], data[1], data[2] if len(data) == 3 else None, ("validation X", "validation y"))
+    weight = data[2] if len(data) == 3 else None
+    return model._checked(data[0], data[1], weight, ("validation X", "validation y"))
 
 
 def _adapt(model: Sequential, X: np.ndarray) -> None:
@@ -198,7 +219,8 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
     model.stop_training = False
     model.history = History()
     callbacks.set_model(model)
-    callbacks.set_params({"epochs": epochs, "steps": source.steps, "batch_size": source.batch, "rows": source.rows})
+    callbacks.set_params({"epochs": epochs, "steps": source.steps, "batch_size": source.batch,
+                          "rows": source.rows})
     try:
         callbacks.on_train_begin({})
         for epoch in range(epochs):
@@ -222,15 +244,16 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
 class _Arrays:
     """Rows of arrays, in a new order each epoch."""
 
-    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, batch: int,
-                 shuffle: bool) -> None:
+    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
+                 batch: int, shuffle: bool) -> None:
         self.model, self.X, self.y, self.weight, self.batch, self.shuffle = model, X, y, weight, batch, shuffle
         self.rows, self.steps = len(X), -(-len(X) // batch)
+        self.rates, self.losses = np.empty(self.steps), np.zeros(self.steps)
         self.block = min(batch, LARGEST_BLOCK)
         self.staged = not checks.is_gatherable(X)
         self.outputs = np.empty((self.rows, *model.output_shape), model.dtype) if model.metrics else None
-        self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None, self.block == batch,
-                           not shuffle and model._compiled.reads_direct(X))
+        self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None,
+                           self.block == batch, not shuffle and model._compiled.reads_direct(X))
         self.snapshot_seconds = 0.0
         self.chunk = 1  # steps of the next chunk
 
@@ -240,10 +263,11 @@ class _Arrays:
         self.model.shuffles += 1
         return np.random.default_rng([self.model.seed, 1, self.model.shuffles]).permutation(self.rows)
 
-    def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList, interrupted: list[bool]) -> dict[str, float]:
+    def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList,
+                  interrupted: list[bool]) -> dict[str, float]:
         """All steps of an epoch, in chunks of about CHUNK_SECONDS; the epoch's logs."""
         order = self.order()
-        walk = Pass(self.rows, self.batch, self.block, order, self.weight, np.empty(self.steps), np.zeros(self.steps))
+        walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses)
         weights = step_weights(walk)
         with self.model._compiled.borrow(self.entry, self.block) as run:
             self._bind(run, walk)
@@ -256,11 +280,11 @@ class _Arrays:
                 halt = self._chunk(run, walk, step, end)
                 self._require_finite(run, walk, good, step, end, halt, epoch)
                 self._adjust_chunk(end - step, time.perf_counter() - started)
-                totals.add(walk.losses[step:end], weights[step:end])
+                totals.add(self.losses[step:end], weights[step:end])
                 logs = {"loss": totals.loss()}
                 callbacks.on_progress(end, logs)
                 if callbacks.wants_batches:
-                    callbacks.on_batch_end(end - 1, {"loss": float(walk.losses[end - 1])})
+                    callbacks.on_batch_end(end - 1, {"loss": float(self.losses[end - 1])})
                     good = None  # a callback may have changed the weights
                 step = end
                 if interrupted:
@@ -275,14 +299,16 @@ class _Arrays:
 
     def _bind(self, run: Any, walk: Pass) -> None:
         walk.update_count = self.model.update_count
-        for slot, array in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight), (OUTPUT_SLOT, self.outputs)):
+        for slot, array in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight),
+                            (OUTPUT_SLOT, self.outputs)):
             run.bind(slot, None if slot == X_SLOT and self.staged else array)
         run.begin(walk)
 
     def _chunk(self, run: Any, walk: Pass, step: int, end: int, check: bool = False) -> Halt | None:
         """Steps [step, end). Rows that the backend cannot read as they stand are converted first."""
-        updates = self.model.update_count
-        walk.rates[step:end] = self.model.optimizer.rates(updates, end - step)
+        updates, optimizer = self.model.update_count, self.model.optimizer
+        assert optimizer is not None
+        self.rates[step:end] = optimizer.rates(updates, end - step)
         if self.staged:
             halt = self._staged_chunk(run, walk, step, end, check)
         else:
@@ -298,8 +324,8 @@ class _Arrays:
                   None if self.outputs is None else self.outputs[first:last]]
         for slot, array in enumerate(arrays):
             run.bind(slot, array)
-        run.begin(Pass(last - first, self.batch, self.block, None, arrays[WEIGHT_SLOT], walk.rates[step:end],
-                       walk.losses[step:end], self.model.update_count))
+        run.begin(Pass(last - first, self.batch, self.block, None, arrays[WEIGHT_SLOT], self.rates[step:end],
+                       self.losses[step:end], self.model.update_count))
         halt = run.execute(0, end - step, check=check)
         return halt and Halt(halt.reason, halt.step + step, halt.op, halt.row + first if halt.row >= 0 else -1)
 
@@ -315,14 +341,14 @@ class _Arrays:
         self.snapshot_seconds = snapshot.taken - started
         return snapshot
 
-    def _require_finite(self, run: Any, walk: Pass, good: _Snapshot, step: int, end: int, halt: Halt | None,
-                        epoch: int) -> None:
+    def _require_finite(self, run: Any, walk: Pass, good: _Snapshot, step: int, end: int,
+                        halt: Halt | None, epoch: int) -> None:
         """Raise what went wrong in steps [step, end), with the last good numbers put back."""
         if halt and halt.reason == "nonfinite_input":
             row = halt.row if walk.index is None else int(walk.index[halt.row])
             raise checks.nonfinite_row(self.X, row, dtype=self.model.dtype)
         vectors = (self.model._numbers.memory.parameters, self.model._numbers.memory.state)
-        if np.isfinite(walk.losses[step:end]).all() and all(np.isfinite(v).all() for v in vectors):
+        if np.isfinite(self.losses[step:end]).all() and all(np.isfinite(v).all() for v in vectors):
             return
         good.put_back(self.model)
         if not self.staged:
@@ -363,14 +389,17 @@ class _Batches:
             raise TypeError("y: expected targets; without y, X must be an iterable of (X, y) batches, "
                             f"got {type(batches).__name__}")
         self.model, self.batches = model, batches
-        self.steps = len(batches) if hasattr(batches, "__len__") else None
+        self.steps = len(batches) if isinstance(batches, Sized) else None
 
-    def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList, interrupted: list[bool]) -> dict[str, float]:
+    def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList,
+                  interrupted: list[bool]) -> dict[str, float]:
+        """One walk over the batches; the epoch's logs."""
         logs: dict[str, float] = {}
         seen: list[tuple[np.ndarray, np.ndarray]] = []
         for step, batch in enumerate(self.batches):
             if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
-                raise TypeError(f"X: expected batches (X, y) or (X, y, weight), batch {step} is {type(batch).__name__}")
+                raise TypeError("X: expected batches (X, y) or (X, y, weight), "
+                                f"batch {step} is {type(batch).__name__}")
             X, y, weight = self.model._checked(batch[0], batch[1], batch[2] if len(batch) == 3 else None)
             _adapt(self.model, X)
             arrays = _Arrays(self.model, X, y, weight, len(X), False)
@@ -383,8 +412,8 @@ class _Batches:
             if self.model.stop_training:
                 break
         if not logs:
-            raise ValueError(f"X: expected at least one batch in epoch {epoch}, got none; a generator can be walked only "
-                             "once, so pass a list or an object whose __iter__ starts anew")
+            raise ValueError(f"X: expected at least one batch in epoch {epoch}, got none; a generator can be "
+                             "walked only once, so pass a list or an object whose __iter__ starts anew")
         for metric in self.model.metrics:
             logs[metric.name] = metric(*(np.concatenate(parts) for parts in zip(*seen, strict=True)))
         return logs

@@ -54,7 +54,8 @@ def _checked(name: str, source: str) -> str:
         raise ValueError(f"{source}: expected 'native' or 'numpy', got {name!r}")
     if name == "native" and native is None:
         raise ValueError(f"{source}: there is no native backend here ({native_error}); reinstall fastnn-cpu "
-                         "with a C compiler at hand (FASTNN_REQUIRE_NATIVE=1 shows why it fails), or use 'numpy'")
+                         "with a C compiler at hand (FASTNN_REQUIRE_NATIVE=1 shows why it fails), or use "
+                         "'numpy'")
     return name
 
 
@@ -238,10 +239,10 @@ def info() -> dict[str, object]:
     Returns
     -------
     dict
-        "backend", "numpy", "python", "machine", "isa" and why ("isa_reason"), "isas", "threads", "compiler", the
-        rate of multiply-adds that one thread reaches in GFLOP/s ("fma_gflops_f32", "fma_gflops_f64") and the
-        cost of a parallel region ("fork_join_us"), both measured now. Without the compiled core "isa_reason"
-        says why it is missing, and what is measured is None.
+        "backend", "numpy", "python", "machine", "isa" and why ("isa_reason"), "isas", "threads", "compiler",
+        the rate of multiply-adds that one thread reaches in GFLOP/s ("fma_gflops_f32", "fma_gflops_f64") and
+        the cost of a parallel region ("fork_join_us"), both measured now. Without the compiled core
+        "isa_reason" says why it is missing, and what is measured is None.
 
     Examples
     --------

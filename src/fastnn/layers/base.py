@@ -38,12 +38,33 @@ class Layer:
     and returns its settings from `get_config`. A layer holds no array of a run: what `backward` needs of
     `forward` it puts into ``builder.saved``.
 
+    Parameters
+    ----------
+    name : str, optional
+        The layer's name in the model; by default its class's, with a number where that is taken.
+
     Attributes
     ----------
     name : str
         Unique in the model; parameters are called ``name.weight``, ``name.bias``.
     input_shape, output_shape : tuple of int
         Shapes of one sample, known once the layer is in a model.
+
+    Examples
+    --------
+    A layer whose ops Python runs, y = -x:
+
+    >>> import numpy as np, fastnn as fnn
+    >>> class Negate(fnn.Layer):
+    ...     def forward(self, builder, x, *, activate=True):
+    ...         y = builder.arena(x.shape)
+    ...         builder.emit_host(np.negative, [x], [y])
+    ...         return y
+    ...     def backward(self, builder, dy, *, need_dx):
+    ...         return self.forward(builder, dy) if need_dx else None
+    >>> model = fnn.Sequential([Negate()], input_shape=(2,))
+    >>> model.predict([[1.0, -2.0]])
+    array([[-1.,  2.]], dtype=float32)
     """
 
     emits = True  # whether there are ops at all
@@ -63,19 +84,31 @@ class Layer:
         return "identity"
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
-        """Take the shape of a sample, set `output_shape`, declare parameters."""
+        """Take the shape of a sample, set `output_shape`, declare parameters.
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot take samples of that shape.
+        """
         self.input_shape = self.output_shape = shape
 
     def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Initial values of the parameters and persistent arrays, by name."""
+        """Initial values of the parameters and persistent arrays, by name; those left out are zero."""
         return {}
 
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
-        """Emit the forward ops on x (B, features); without `activate` the final activation is left out."""
+        """Emit the forward ops on x (B, features) and return y (B, features).
+
+        Without `activate` the final activation is left out, because the loss contains it.
+        """
         raise NotImplementedError
 
     def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
-        """Emit the backward ops, given the gradient of what `forward` returned; return that of x."""
+        """Emit the backward ops, given the gradient of what `forward` returned; return that of x.
+
+        Without `need_dx`, in the lowest layer with weights, nobody reads the gradient of x: None will do.
+        """
         raise NotImplementedError
 
     def get_config(self) -> dict[str, object]:
@@ -84,12 +117,28 @@ class Layer:
 
     def __getattr__(self, name: str) -> np.ndarray:
         if name in ("weight", "bias"):
-            raise AttributeError(f"layer {self.__dict__.get('name')!r} has no {name} yet: put it into a model first")
+            raise AttributeError(f"layer {self.__dict__.get('name')!r} has no {name} yet: "
+                                 "put it into a model first")
         raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items() if v is not None)
         return f"{type(self).__name__}({settings})"
+
+
+def name_layers(layers: list[Layer]) -> None:
+    """Give layers without a name of their own "dense", "dense_1", ...; refuse a name given twice."""
+    taken = {layer.given_name for layer in layers if layer.given_name}
+    if len(taken) < sum(layer.given_name is not None for layer in layers):
+        raise ValueError(f"layers: every name must be given once, got {[la.given_name for la in layers]}")
+    for layer in layers:
+        if layer.given_name:
+            continue
+        base, i = layer.name, 0
+        while layer.name in taken:
+            i += 1
+            layer.name = f"{base}_{i}"
+        taken.add(layer.name)
 
 
 def emit_activation(builder: Builder, name: str, z: Operand) -> Operand:

@@ -14,18 +14,27 @@ from .base import SOFTMAX, Layer, Vectors, activation_name, emit_activation, emi
 class Dense(Layer):
     """y = f(x W + b): every unit sees every input.
 
+    Takes samples of shape ``(n_in,)``, gives ``(units,)``.
+
     Parameters
     ----------
     units : int
         Number of outputs.
     activation : str, optional
-        Name of f; the identity where None.
+        Name of f, one of `fastnn.activations.ACTIVATIONS` or "softmax"; the identity where None.
     use_bias : bool
         Whether b is there; it starts at zero.
     kernel_initializer : str
         How W (n_in, units) starts, a name of `fastnn.initializers.INITIALIZERS`.
     name : str, optional
         The layer's name in the model.
+
+    Attributes
+    ----------
+    weight : numpy.ndarray, shape (n_in, units)
+        W, a writable view, once the layer is in a model.
+    bias : numpy.ndarray, shape (units,)
+        b, likewise.
 
     Examples
     --------

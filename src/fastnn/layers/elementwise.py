@@ -17,9 +17,16 @@ class Activation(Layer):
     Parameters
     ----------
     activation : str
-        Name of f.
+        Name of f, one of `fastnn.activations.ACTIVATIONS` or "softmax".
     name : str, optional
         The layer's name in the model.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Activation("relu")], input_shape=(2,))
+    >>> model.predict([[-1.0, 2.0]])
+    array([[0., 2.]], dtype=float32)
     """
 
     def __init__(self, activation: str, *, name: str | None = None) -> None:
@@ -45,7 +52,20 @@ class Activation(Layer):
 
 
 class Flatten(Layer):
-    """Samples of any shape as one row of features, in C order; costs nothing."""
+    """Samples of any shape as one row of features, in C order; costs nothing.
+
+    Parameters
+    ----------
+    name : str, optional
+        The layer's name in the model.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Flatten(), fnn.Dense(10)], input_shape=(8, 8))
+    >>> model.layers[0].output_shape
+    (64,)
+    """
 
     emits = False
 
@@ -106,14 +126,16 @@ class Standardize(Layer):
     def statistics(self, rows: np.ndarray, block: int = 4096) -> dict[str, np.ndarray]:
         """Mean and 1 / deviation of the rows' features, in float64, reading `block` rows at a time.
 
-        Blocks are combined by their means and squared deviations (Chan, Golub and LeVeque 1983)."""
-        count, mean, squares = 0, 0.0, 0.0
+        Blocks are combined by their means and squared deviations (Chan, Golub and LeVeque 1983).
+        """
+        count, mean, squares = 0, np.zeros(()), np.zeros(())
         for start in range(0, len(rows), block):
             part = np.asarray(rows[start:start + block], np.float64).reshape(-1, math.prod(self.input_shape))
             checks.check_finite(part, "X", first_row=start)
             part_mean = part.mean(axis=0)
             delta, total = part_mean - mean, count + len(part)
-            squares = squares + ((part - part_mean) ** 2).sum(axis=0) + delta * delta * (count * len(part) / total)
+            squares = squares + ((part - part_mean) ** 2).sum(axis=0) \
+                + delta * delta * (count * len(part) / total)
             mean = mean + delta * (len(part) / total)
             count = total
         if not self.per_feature:

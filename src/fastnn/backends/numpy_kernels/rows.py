@@ -1,0 +1,30 @@
+"""What enters and leaves the arena: rows of bound arrays (``csrc/gather.inc``)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...program import op
+from .base import elements
+
+
+@op("source -> y", dims="check_finite", by_row="y", flops=lambda s: 0)
+def gather(source, y, *, check_finite, step):
+    """y_i = source[index[row + i]]"""
+    rows = slice(step.row, step.row + len(y))
+    picked = source[rows] if step.index is None else source[step.index[rows]]
+    y[...] = picked.reshape(y.shape)
+    if check_finite and y.dtype.kind == "f" and not np.isfinite(y).all():
+        step.bad_row = step.row + int(np.argmin(np.isfinite(y.reshape(len(y), -1)).all(axis=1)))
+
+
+@op("x mean scale -> y", by_row="x y", flops=elements("y", 2))
+def standardize(x, mean, scale, y, *, step):
+    """y_ij = (x_ij - mean_j) scale_j"""
+    y[...] = (x - mean) * scale
+
+
+@op("x -> y", by_row="x y", flops=lambda s: 0)
+def store(x, y, *, step):
+    """y = x, into the caller's array"""
+    y[...] = x.reshape(y.shape)

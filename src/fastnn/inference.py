@@ -1,0 +1,92 @@
+"""Passes over rows that change no parameter: prediction, evaluation, and a model bound to fixed samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import checks
+from .backends import Pass
+from .compilation import X_SLOT, Compiled, Entry
+
+if TYPE_CHECKING:
+    from .model import Sequential
+
+SMALL = 4096  # elements of X: fewer are copied, which looks at their values on the way
+PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told otherwise
+
+
+def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray | None,
+                 weight: np.ndarray | None, outputs: np.ndarray | None, batch_size: int | None) -> float:
+    """Run an entry without backward over all rows; the weighted mean loss."""
+    dtype = compiled.numbers.dtype
+    rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
+    loss = total = 0.0
+    if X.size > SMALL and compiled.reads_direct(X):
+        if entry.kind == "predict":  # the other entries' rows have been looked at
+            checks.check_finite(X, "X", dtype)
+        entry = entry._replace(direct=True)
+    with compiled.borrow(entry, min(rows, len(X)) if len(X) < PREDICT_ROWS else rows) as run:
+        for part in _gatherable_parts(X, rows):
+            walk = Pass(len(X[part]), rows, rows, row_weight=None if weight is None else weight[part])
+            if entry.kind != "predict":
+                walk.losses = np.zeros(walk.steps)
+            arrays = (_as_gatherable(X[part], dtype), y, weight, outputs)
+            for slot, array in enumerate(arrays):
+                run.bind(slot, array if array is None or slot == X_SLOT else array[part])
+            run.begin(walk)
+            halt = run.execute(0, walk.steps)
+            if halt:
+                raise checks.nonfinite_row(X, part.start + halt.row, dtype=dtype)
+            if walk.losses is not None:
+                weights = step_weights(walk)
+                loss, total = loss + float(walk.losses @ weights), total + float(weights.sum())
+    return loss / total if total else 0.0
+
+
+class BoundModel:
+    """A model on fixed samples: the loss and its gradient as functions of the live parameters.
+
+    `fastnn.Sequential.bind` makes it and looks at the samples.
+    """
+
+    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> None:
+        self.model, self.X, self.y, self.weight = model, X, y, weight
+
+    def loss(self) -> float:
+        """The mean loss, forward only."""
+        entry, rows = Entry("evaluate", self.y.ndim == 1, self.weight is not None), max(1, len(self.X))
+        return forward_pass(self.model._compiled, entry, self.X, self.y, self.weight, None, rows)
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """The gradient of the loss for every parameter, as views that the next call overwrites."""
+        model = self.model
+        entry = Entry("gradient", self.y.ndim == 1, self.weight is not None)
+        X = _as_gatherable(self.X, model.dtype)
+        with model._compiled.borrow(entry, len(X)) as run:
+            for slot, array in enumerate((X, self.y, self.weight)):
+                run.bind(slot, array)
+            run.begin(Pass(len(X), len(X), len(X), row_weight=self.weight, losses=np.zeros(1)))
+            run.execute(0, 1)
+        return model._numbers.named_gradients()
+
+
+def step_weights(walk: Pass) -> np.ndarray:
+    """The sum of row weights of each step of a pass."""
+    starts = np.arange(0, walk.n_rows, walk.batch)
+    if walk.row_weight is None:
+        return np.diff(np.append(starts, walk.n_rows)).astype(np.float64)
+    weight = walk.row_weight if walk.index is None else walk.row_weight[walk.index]
+    return np.add.reduceat(weight, starts)
+
+
+def _as_gatherable(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return X if checks.is_gatherable(X) else np.ascontiguousarray(X, dtype)
+
+
+def _gatherable_parts(X: np.ndarray, rows: int) -> Iterator[slice]:
+    """All rows at once, or a block at a time where they must be converted."""
+    step = len(X) if checks.is_gatherable(X) else rows
+    return (slice(start, min(start + step, len(X))) for start in range(0, len(X), step))
