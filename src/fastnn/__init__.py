@@ -15,7 +15,8 @@ from .optimizers import SGD, Adam, Momentum, Nesterov, Optimizer
 
 __all__ = [
     "SGD", "Activation", "Adam", "CSVLogger", "Callback", "CrossEntropy", "Dense", "EarlyStopping", "Flatten",
-    "GradientCheck", "History", "LambdaCallback", "Layer", "Loss", "MeanSquaredError", "ModelCheckpoint", "Momentum",
-    "Nesterov", "Optimizer", "ProgressBar", "Sequential", "SquaredError", "Standardize", "TopK", "__version__",
-    "backend", "check_gradients", "functional", "get_num_threads", "load", "set_num_threads", "use_backend", "use_isa",
+    "GradientCheck", "History", "LambdaCallback", "Layer", "Loss", "MeanSquaredError", "ModelCheckpoint",
+    "Momentum", "Nesterov", "Optimizer", "ProgressBar", "Sequential", "SquaredError", "Standardize", "TopK",
+    "__version__", "backend", "check_gradients", "functional", "get_num_threads", "load", "set_num_threads",
+    "use_backend", "use_isa",
 ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from . import checks, metrics
 from .callback_base import Callback, CallbackList, Logs
 from .progress import ProgressBar
+
+if TYPE_CHECKING:
+    import csv
 
 __all__ = ["CSVLogger", "Callback", "CallbackList", "EarlyStopping", "LambdaCallback", "ModelCheckpoint",
            "ProgressBar"]
@@ -195,11 +196,11 @@ class ModelCheckpoint(_Monitor):
         if self.save_best_only and not self.improved(epoch, logs):
             return
         try:
-            path = Path(self.path.format(epoch=epoch + 1, **logs))
+            path = self.path.format(epoch=epoch + 1, **logs)
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(f"path: expected {{epoch}} and names of the logs ({', '.join(logs)}) in braces, "
                              f"got {self.path!r}: {error}") from None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         self.model.save(path)
 
 
@@ -221,17 +222,19 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False, separator: str = ",") -> None:
-        self.path, self.append = Path(path), checks.boolean("append", append)
+        self.path, self.append = os.fspath(path), checks.boolean("append", append)
         self.separator = separator
         self.file: IO[str] | None = None
         self.writer: csv.DictWriter[str] | None = None
 
     def on_train_begin(self, logs: Logs) -> None:
+        import csv  # here and below, because few trainings need it
+
         names = None
-        if self.append and self.path.exists():
-            with self.path.open(newline="") as file:
+        if self.append and os.path.exists(self.path):
+            with open(self.path, newline="") as file:
                 names = next(csv.reader(file, delimiter=self.separator), None)
-        self.file = self.path.open("a" if self.append else "w", newline="")
+        self.file = open(self.path, "a" if self.append else "w", newline="")
         self.writer = self._writer(names) if names else None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
@@ -249,5 +252,7 @@ class CSVLogger(Callback):
         self.file = self.writer = None
 
     def _writer(self, names: list[str]) -> csv.DictWriter[str]:
+        import csv
+
         assert self.file is not None
         return csv.DictWriter(self.file, names, restval="", extrasaction="ignore", delimiter=self.separator)

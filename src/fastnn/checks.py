@@ -3,11 +3,10 @@
 A function here takes what the user gave, returns it in the form that the rest of the package may
 rely on, or raises: ``TypeError`` for the wrong kind of thing, ``ValueError`` for a wrong value or shape.
 A message names the argument, says what was expected, what came and what to try. Names and numbers are
-checked here, arrays in checks_arrays.py, whose functions this module offers too.
+checked here, arrays in checks_arrays.py and checks_targets.py, whose functions this module offers too.
 """
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 import operator
@@ -18,8 +17,6 @@ import numpy as np
 
 from .checks_arrays import (
     as_input,
-    as_sample_weight,
-    as_targets,
     check_finite,
     check_same_length,
     describe,
@@ -27,6 +24,7 @@ from .checks_arrays import (
     is_memmap,
     nonfinite_row,
 )
+from .checks_targets import as_sample_weight, as_targets
 
 __all__ = ["as_input", "as_sample_weight", "as_targets", "boolean", "check_finite", "check_same_length",
            "choice", "float_dtype", "fraction", "is_gatherable", "is_memmap", "lookup", "nonfinite_row",
@@ -43,12 +41,14 @@ def unknown_name(kind: str, name: object, options: Iterable[str]) -> ValueError:
     >>> print(unknown_name("activation", "rellu", ["relu", "tanh"]))
     unknown activation 'rellu', did you mean 'relu'? Options: 'relu', 'tanh'
     """
+    from difflib import get_close_matches  # only now: few programs come here
+
     def plain(text: str) -> str:
         return "".join(c for c in text.lower() if c.isalnum())
 
     options = list(options)
     by_plain = {plain(option): option for option in options}
-    near = [by_plain[match] for match in difflib.get_close_matches(plain(str(name)), by_plain, n=3)]
+    near = [by_plain[match] for match in get_close_matches(plain(str(name)), by_plain, n=3)]
     question = f", did you mean {' or '.join(map(repr, near))}?" if near else "."
     return ValueError(f"unknown {kind} {name!r}{question} Options: {', '.join(map(repr, options))}")
 

@@ -1,4 +1,4 @@
-"""The checks of arrays that checks.py offers: samples, targets, weights.
+"""The checks of samples that checks.py offers, and what checks_targets.py shares with them.
 
 Arrays are not copied where that can be helped. An array that the kernels can read as it stands is
 called gatherable (see `is_gatherable`); a memory-mapped file is never read as a whole.
@@ -17,7 +17,6 @@ import numpy as np
 # What a gather can convert while it copies; '>f4' and the like are not equal to any of these.
 GATHERABLE_DTYPES = frozenset(np.dtype(code) for code in "fdbBhHiIlLqQ")
 BLOCK = 1 << 17  # elements looked at together: large enough to hide NumPy's overhead, at home in the cache
-PROBABILITY_TOLERANCE = 1e-3  # of a row's sum: a row rounded to float16 is off by at most 2**-11
 
 
 def is_memmap(array: np.ndarray) -> bool:
@@ -68,10 +67,10 @@ def as_input(X: Any, input_shape: tuple[int, ...], dtype: np.dtype[Any], name: s
     if (type(X) is np.ndarray and X.dtype in GATHERABLE_DTYPES and X.shape[1:] == input_shape
             and len(X) and X.flags.c_contiguous and X.flags.aligned):
         return X  # the common case, kept short: it is part of every call of predict
-    array = _as_real_array(X, name, f"an array of numbers of shape {_rows_of(input_shape)}",
+    array = as_real_array(X, name, f"an array of numbers of shape {rows_of(input_shape)}",
                            "replace what is no number, for example encode categories as one-hot columns")
     if array.ndim != len(input_shape) + 1 or array.shape[1:] != input_shape:
-        raise ValueError(f"{name} must have shape {_rows_of(input_shape)}, got {describe(array)}; "
+        raise ValueError(f"{name} must have shape {rows_of(input_shape)}, got {describe(array)}; "
                          f"{_input_hint(array.shape, input_shape, name)}")
     if array.dtype == bool:
         array = array.view(np.uint8)
@@ -102,7 +101,7 @@ def check_finite(array: np.ndarray, name: str = "X", dtype: Any = None, first_ro
     >>> check_finite(np.ones((3, 2)), "X")
     """
     if not is_memmap(array):
-        _refuse_nonfinite(array, name, dtype, first_row)
+        refuse_nonfinite(array, name, dtype, first_row)
 
 
 def nonfinite_row(array: np.ndarray, row: int, name: str = "X", dtype: Any = None) -> ValueError:
@@ -136,108 +135,25 @@ def check_same_length(n_rows: int, array: np.ndarray, name: str, reference: str 
                      f"got {len(array)} ({describe(array)}){hint}")
 
 
-def as_targets(y: Any, loss_kind: str, n_out: int, n_rows: int, dtype: np.dtype[Any],
-               name: str = "y") -> np.ndarray:
-    """The targets in the form that the loss's kernel reads.
-
-    Parameters
-    ----------
-    y : array-like
-        What the user gave.
-    loss_kind : {'labels_or_rows', 'binary', 'rows'}
-        Cross-entropy after softmax: class labels ``(n,)`` or ``(n, 1)``, or rows ``(n, n_out)``, one-hot or
-        of probabilities. Cross-entropy after sigmoid: values in [0, 1], ``(n, n_out)``, or ``(n,)`` for
-        one output. Regression: any numbers, shapes as for sigmoid.
-    n_out : int
-        Outputs of the model.
-    n_rows : int
-        Rows of X.
-    dtype : numpy.dtype
-        Of the model.
-    name : str
-        What the user calls them.
-
-    Returns
-    -------
-    numpy.ndarray
-        Labels as contiguous int64 ``(n,)``, or contiguous rows ``(n, n_out)`` of `dtype`. Rows in a
-        gatherable memory-mapped file are left where they are and not looked at.
-
-    Examples
-    --------
-    >>> as_targets([[1], [0]], "labels_or_rows", 3, 2, np.dtype("float32"))
-    array([1, 0])
-    """
-    rows_shape = _rows_of((n_out,))
-    if loss_kind == "labels_or_rows":
-        expected = f"class labels 0..{n_out - 1} of shape (n,) or rows of shape {rows_shape}"
-    else:
-        values = "values in [0, 1]" if loss_kind == "binary" else "numbers"
-        expected = f"{values} of shape {rows_shape}" + (" or (n,)" if n_out == 1 else "")
-    array = _as_real_array(y, name, expected,
-                           f"encode classes as whole numbers 0..k-1: classes, {name} = "
-                           f"np.unique({name}, return_inverse=True)")
-    if n_rows == 1 and n_out > 1 and array.shape == (n_out,):
-        raise ValueError(f"{name} must be {expected}, got {describe(array)}; "
-                         f"one row needs {name}[np.newaxis]")
-    check_same_length(n_rows, array, name)
-    one_column = array.ndim == 1 or array.shape[1:] == (1,)
-    if loss_kind == "labels_or_rows" and one_column:
-        return _as_labels(array.reshape(n_rows), n_out, name)
-    if n_out == 1 and one_column:
-        array = array.reshape(n_rows, 1)
-    if array.shape != (n_rows, n_out):
-        raise ValueError(f"{name} must be {expected}, got {describe(array)}; "
-                         f"{_target_hint(array, n_out, name, loss_kind)}")
-    if array.dtype == bool:
-        array = array.view(np.uint8)
-    if is_memmap(array) and is_gatherable(array):
-        return array
-    _refuse_nonfinite(array, name, dtype)
-    if loss_kind != "rows":
-        _check_probabilities(array, name, sum_to_one=loss_kind == "labels_or_rows")
-    return _packed(array, dtype)
-
-
-def as_sample_weight(w: Any, n_rows: int, name: str = "sample_weight") -> np.ndarray | None:
-    """The weights as contiguous float64 ``(n,)``: finite, none negative, not all zero; None stays None.
-
-    Examples
-    --------
-    >>> as_sample_weight([1, 2, 0], 3)
-    array([1., 2., 0.])
-    """
-    if w is None:
-        return None
-    array = _as_real_array(w, name, "one number per row of X, shape (n,)", "give each row a number")
-    check_same_length(n_rows, array, name)
-    if array.ndim != 1 and array.shape != (n_rows, 1):
-        raise ValueError(f"{name} must have shape ({n_rows},), one weight per row, got {describe(array)}")
-    array = _packed(array.reshape(n_rows), np.float64)
-    _refuse_nonfinite(array, name)
-    if array.min() < 0:
-        row = int(np.argmax(array < 0))
-        raise ValueError(f"{name}[{row}] is {array[row]:g} but weights must be at least 0; "
-                         "a weight of 0 leaves the row out")
-    with np.errstate(over="ignore"):
-        total = array.sum()
-    if not 0 < total < math.inf:
-        hint = "scale the weights down" if total else "at least one weight must be above 0"
-        raise ValueError(f"{name} must have a positive, finite sum, got {total:g}; {hint}")
-    return array
-
-
 def describe(value: Any) -> str:
+    """A value in the words of an error message.
+
+    Examples
+    --------
+    >>> describe(np.zeros(3)), describe("tanh")
+    ('shape (3,), dtype float64', "'tanh' of type str")
+    """
     if isinstance(value, np.ndarray):
         return f"shape {value.shape}, dtype {value.dtype}"
     return "None" if value is None else f"{reprlib.repr(value)} of type {type(value).__name__}"
 
 
-def _rows_of(shape: tuple[int, ...]) -> str:
+def rows_of(shape: tuple[int, ...]) -> str:
+    """How a message writes the shape of rows of that shape."""
     return f"(n, {', '.join(map(str, shape))})"
 
 
-def _place(name: str, position: Iterable[int]) -> tuple[str, str]:
+def place(name: str, position: Iterable[int]) -> tuple[str, str]:
     """How code and how words say where an entry is."""
     places = [int(i) for i in position]
     axes = ["row", "column"] if len(places) <= 2 else ["row", *(f"axis {i}:" for i in range(1, len(places)))]
@@ -245,15 +161,16 @@ def _place(name: str, position: Iterable[int]) -> tuple[str, str]:
     return f"{name}[{', '.join(map(str, places))}]", words
 
 
-def _first(bad: np.ndarray) -> tuple[int, ...]:
+def first_entry(bad: np.ndarray) -> tuple[int, ...]:
+    """Where the first True is."""
     return tuple(map(int, np.unravel_index(int(bad.argmax()), bad.shape)))
 
 
-def _as_real_array(value: Any, name: str, expected: str, hint: str) -> np.ndarray:
+def as_real_array(value: Any, name: str, expected: str, hint: str) -> np.ndarray:
     """Any array-like as an ndarray of numbers with rows, without a copy where it has none to make."""
     expected = f"{name} must be {expected}"
     if np.ma.is_masked(value):
-        code, _ = _place(name, np.argwhere(np.ma.getmaskarray(value))[0])
+        code, _ = place(name, np.argwhere(np.ma.getmaskarray(value))[0])
         raise ValueError(f"{expected}, got a masked array whose first masked entry is {code}; "
                          f"fill it in with {name}.filled(...) or drop such rows")
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
@@ -289,7 +206,7 @@ def _not_real(array: np.ndarray, value: Any, name: str, hint: str) -> str:
         return f"{describe(array)}; convert it with {name}.astype('float32')"
     for i, item in enumerate(array.flat):
         if not isinstance(item, numbers.Real):
-            code, _ = _place(name, map(int, np.unravel_index(i, array.shape)))
+            code, _ = place(name, map(int, np.unravel_index(i, array.shape)))
             return f"{describe(array)} with {code} = {reprlib.repr(item)}; {hint}"
     return f"{describe(array)}; its entries are numbers: pass np.asarray({name}, dtype=float)"
 
@@ -315,19 +232,8 @@ def _input_hint(shape: tuple[int, ...], input_shape: tuple[int, ...], name: str)
     return f"pass rows of shape {input_shape}{other}"
 
 
-def _target_hint(array: np.ndarray, n_out: int, name: str, loss_kind: str) -> str:
-    if math.prod(array.shape[1:]) == n_out:
-        return f"pass {name}.reshape(-1, {n_out})"
-    if array.ndim == 1 or array.shape[1:] == (1,):
-        if array.dtype.kind == "f" and loss_kind == "rows":
-            return f"the last layer must have as many units as {name} has columns: 1 instead of {n_out}"
-        softmax = " or end the model with 'softmax', whose loss takes labels" if loss_kind == "binary" else ""
-        labels = name if array.ndim == 1 else f"{name}.ravel()"
-        return f"turn class labels into one-hot rows with np.eye({n_out})[{labels}]{softmax}"
-    return f"the last layer must have as many units as {name} has columns"
-
-
-def _refuse_nonfinite(array: np.ndarray, name: str, dtype: Any = None, first_row: int = 0) -> None:
+def refuse_nonfinite(array: np.ndarray, name: str, dtype: Any = None, first_row: int = 0) -> None:
+    """`check_finite`, of mapped files too."""
     error = _nonfinite(array, name, dtype, first_row)
     if error is not None:
         raise error
@@ -354,9 +260,9 @@ def _nonfinite(array: np.ndarray, name: str, dtype: Any, first_row: int) -> Valu
             bad = ~np.isfinite(block.astype(dtype, copy=False))
         if not bad.any():
             continue
-        position = _first(bad)
+        position = first_entry(bad)
         value = block[position]
-        code, words = _place(name, (position[0] + start + first_row, *position[1:]))
+        code, words = place(name, (position[0] + start + first_row, *position[1:]))
         if np.isfinite(value):
             return ValueError(f"{code} is {value:g} ({words}), too large for {dtype}, which ends at "
                               f"{largest:.2g}; scale the data or build the model with dtype='float64'")
@@ -365,58 +271,12 @@ def _nonfinite(array: np.ndarray, name: str, dtype: Any, first_row: int) -> Valu
     return None
 
 
-def _packed(array: np.ndarray, dtype: Any) -> np.ndarray:
+def packed(array: np.ndarray, dtype: Any) -> np.ndarray:
     """C-contiguous and aligned, which NumPy's ascontiguousarray is not always."""
     return np.require(array, dtype, ["C", "A"])
 
 
 def _convert(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
     if array.dtype.kind == "f" and np.finfo(dtype).max < np.finfo(array.dtype).max:
-        _refuse_nonfinite(array, name, dtype)  # while the value that overflows can still be named
-    return _packed(array, dtype)
-
-
-def _as_labels(array: np.ndarray, n_classes: int, name: str) -> np.ndarray:
-    expected = f"labels of {n_classes} classes are 0..{n_classes - 1}"
-    if array.dtype.kind == "f":
-        _refuse_nonfinite(array, name)
-        fractional = array != np.floor(array)
-        if fractional.any():
-            row = int(fractional.argmax())
-            raise ValueError(f"{name}[{row}] is {array[row]:g}, which is no whole number; {expected}; "
-                             f"probabilities need shape {_rows_of((n_classes,))}, regression another loss")
-    low, high = array.min(), array.max()  # before the cast: it would wrap large labels around
-    if low < 0 or high >= n_classes:
-        row = int(np.argmax((array < 0) | (array >= n_classes)))
-        if n_classes == 1:
-            hint = ("a softmax over one unit is always 1: end the model with Dense(2, 'softmax') "
-                    "or Dense(1, 'sigmoid')")
-        elif low == 1 and high == n_classes:
-            hint = f"they seem to count from 1: pass {name} - 1"
-        elif low == -1 and high == 1 and n_classes == 2:
-            hint = f"for labels -1 and 1 pass ({name} + 1) // 2"
-        elif low >= 0:
-            hint = f"the last layer needs {int(high) + 1} units for these labels, or renumber them from 0"
-        else:
-            hint = "renumber the classes from 0"
-        raise ValueError(f"{name}[{row}] is {array[row]:g} but {expected}; {hint}")
-    return _packed(array, np.int64)
-
-
-def _check_probabilities(array: np.ndarray, name: str, sum_to_one: bool) -> None:
-    n_rows = max(1, BLOCK // array.shape[1])
-    for start in range(0, len(array), n_rows):
-        block = array[start:start + n_rows]
-        if block.min() < 0 or block.max() > 1:
-            bad = (block < 0) | (block > 1)
-            row, column = _first(bad)
-            hint = "one-hot rows or probabilities" if sum_to_one else "classes as 0 and 1, or probabilities"
-            raise ValueError(f"{_place(name, (row + start, column))[0]} is {block[row, column]:g} "
-                             f"but must lie in [0, 1]; pass {hint}")
-        if sum_to_one:
-            sums = block.sum(axis=1, dtype=np.float64)
-            bad = np.abs(sums - 1) > PROBABILITY_TOLERANCE
-            if bad.any():
-                row = int(bad.argmax())
-                raise ValueError(f"{name}[{row + start}] sums to {sums[row]:g} but one-hot or probability "
-                                 "rows sum to 1; for several classes per row end the model with 'sigmoid'")
+        refuse_nonfinite(array, name, dtype)  # while the value that overflows can still be named
+    return packed(array, dtype)

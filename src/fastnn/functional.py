@@ -1,8 +1,8 @@
 """The ops as functions on arrays, on the backend in use.
 
 Every function takes C-contiguous arrays of float32 or float64, all of one dtype, and returns new arrays;
-the optimizer steps change theirs in place. Nothing is checked beyond what keeps memory safe: these are the kernels, for
-experiments and tests; `fastnn.Sequential` is the way to train.
+the optimizer steps change theirs in place. Nothing is checked beyond what keeps memory safe: these are the
+kernels, for experiments and tests; `fastnn.Sequential` is the way to train.
 
 Examples
 --------
@@ -34,25 +34,29 @@ _REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 
 
 def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 1.0, rate: float = 0.0,
-         update: int = 1, **settings: Any) -> None:
-    """Run one op on arrays in the order of its operands (None: absent); outputs are written in place."""
+         update: int = 1, **settings: Any) -> float:
+    """Run one op on arrays in the order of its operands (None: absent); outputs are written in place.
+
+    Returns the loss, which only loss_sum gives. Ops on a Run's rows (gather) want a Program.
+    """
     schema = OPS[name]
     settings = {**dict.fromkeys(schema.dims, 0), **dict.fromkeys(schema.scalars, 0.0), **settings}
     if backends.backend() == "numpy":
         step = Step(rate=rate, update=update, weight_sum=weight_sum)
         with np.errstate(all="ignore"):
             schema.kernel(*arrays, step=step, **settings)
-        return
+        return step.loss
     native = backends.native
     dims = tuple(native.setting(n, settings[n]) for n in schema.dims)
     scalars = tuple(settings[n] for n in schema.scalars)
     dtype = next(_REALS[a.dtype] for a in arrays if a is not None)
-    native.core.call(native.OPCODES[name], dtype, tuple(arrays), len(schema.inputs), dims, scalars, rate, update, weight_sum)
+    return native.core.call(native.OPCODES[name], dtype, tuple(arrays), len(schema.inputs), dims, scalars, rate,
+                            update, weight_sum)
 
 
 def _array(name: str, value: Any, ndim: int, like: np.ndarray | None = None) -> np.ndarray:
-    if type(value) is np.ndarray and value.dtype in _REALS and value.ndim == ndim and value.flags.c_contiguous \
-            and (like is None or value.dtype == like.dtype):
+    if type(value) is np.ndarray and value.dtype in _REALS and value.ndim == ndim \
+            and value.flags.c_contiguous and (like is None or value.dtype == like.dtype):
         return value
     array = np.asarray(value)
     dtype = like.dtype if like is not None else array.dtype if array.dtype in _REALS else np.dtype(np.float64)
@@ -89,7 +93,7 @@ def dense_forward(x: Any, w: Any, b: Any = None, activation: str = "identity") -
 
 
 def dense_backward_input(dy: Any, w: Any, f: Any = None, activation: str = "identity") -> np.ndarray:
-    """dx = (dy w^T) * f'(f): dy (B, n_out), w (n_in, n_out); f is what the slope of the activation is a function of."""
+    """dx = (dy w^T) * f'(f): dy (B, n_out), w (n_in, n_out); f is what the activation's slope is a function of."""
     dy = _array("dy", dy, 2)
     w = _array("w", w, 2, dy)
     _same("dy", dy, (dy.shape[0], w.shape[1]))
@@ -164,19 +168,23 @@ def _loss(op: str, output: Any, target: Any, sample_weight: Any, labels: bool, *
     return y, dy, row_loss
 
 
-def softmax_cross_entropy(logits: Any, target: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def softmax_cross_entropy(logits: Any, target: Any,
+                          sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities, gradient of the mean loss for the logits, and each row's loss (float64).
 
-    `target`: labels (B,) or rows (B, n)."""
+    `target`: labels (B,) or rows (B, n).
+    """
     return _loss("softmax_cross_entropy", logits, target, sample_weight, True)
 
 
-def sigmoid_cross_entropy(logits: Any, target: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities, gradient of the mean loss for the logits, and each row's loss (float64); target (B, n)."""
+def sigmoid_cross_entropy(logits: Any, target: Any,
+                          sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities, gradient of the mean loss for the logits, each row's loss (float64); target (B, n)."""
     return _loss("sigmoid_cross_entropy", logits, target, sample_weight, False)
 
 
-def squared_error(y: Any, target: Any, sample_weight: Any = None, factor: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+def squared_error(y: Any, target: Any, sample_weight: Any = None,
+                  factor: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the mean loss for y, and each row's loss factor * sum_j (y_ij - t_ij)^2 (float64)."""
     return _loss("squared_error", y, target, sample_weight, False, factor=factor)[1:]
 
@@ -194,7 +202,8 @@ def _update(op: str, arrays: Sequence[np.ndarray], rate: float, update: int = 1,
     for name, array in zip(OPS[op].operands, arrays, strict=True):
         if not isinstance(array, np.ndarray) or array.dtype != arrays[0].dtype or array.dtype not in _REALS \
                 or array.shape != arrays[0].shape or array.ndim not in (1, 2) or not array.flags.c_contiguous:
-            raise ValueError(f"{name}: expected a C-contiguous {arrays[0].dtype} array of shape {arrays[0].shape}")
+            raise ValueError(f"{name}: expected a C-contiguous {arrays[0].dtype} array of shape "
+                             f"{arrays[0].shape}")
         if name != "dw" and not array.flags.writeable:
             raise ValueError(f"{name}: expected a writable array, it is changed in place")
     call(op, arrays, rate=rate, update=update, rate_factor=1.0, **scalars)
@@ -218,4 +227,5 @@ def nesterov(dw: np.ndarray, w: np.ndarray, velocity: np.ndarray, rate: float, b
 def adam(dw: np.ndarray, w: np.ndarray, mean: np.ndarray, square: np.ndarray, rate: float, update: int,
          beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> None:
     """Adam's `update`-th step (from 1), in place; see `fastnn.Adam`."""
-    _update("adam", (dw, w, mean, square), rate, update, correct=1, beta1=beta_1, beta2=beta_2, epsilon=epsilon)
+    _update("adam", (dw, w, mean, square), rate, update, correct=1, beta1=beta_1, beta2=beta_2,
+            epsilon=epsilon)

@@ -184,9 +184,22 @@ class GradientCheck:
     Attributes
     ----------
     tensors : list of TensorCheck
+        One for each parameter tensor.
     loss : float
         The loss at the parameters checked.
     tolerance : float
+        The largest relative error that passes.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(2, "sigmoid")], input_shape=(3,))
+    >>> model.compile(loss="squared_error")
+    >>> result = fnn.check_gradients(model, np.eye(3), [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> result.passed, result.failed, [tensor.name for tensor in result.tensors]
+    (True, [], ['dense.weight', 'dense.bias'])
+    >>> result.worst.error < result.tolerance
+    True
     """
 
     tensors: list[TensorCheck]

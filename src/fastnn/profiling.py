@@ -63,11 +63,11 @@ class Profile:
         rows = [("layer", "op", "us", "share", "GFLOP/s", "of peak", "GB/s")]
         for op in self.ops:
             of_peak = f"{op.gflops / self.peak:.0%}" if self.peak else ""
-            rows.append((op.layer, op.op, f"{op.microseconds:.2f}", f"{op.microseconds / total:.1%}", f"{op.gflops:.1f}",
-                         of_peak, f"{op.gbytes:.1f}"))
+            rows.append((op.layer, op.op, f"{op.microseconds:.2f}", f"{op.microseconds / total:.1%}",
+                         f"{op.gflops:.1f}", of_peak, f"{op.gbytes:.1f}"))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-                 for row in rows]
+        lines = ["  ".join(cell.ljust(width) if i < 2 else cell.rjust(width)
+                           for i, (cell, width) in enumerate(zip(row, widths, strict=True))) for row in rows]
         peak = f", peak {self.peak:.0f} GFLOP/s" if self.peak else ""
         lines.append(f"step {self.step:.2f} us with {self.batch_size} rows, {self.backend} backend, "
                      f"{self.threads} thread{'s' if self.threads > 1 else ''}{peak}")
@@ -111,7 +111,8 @@ def profile(model: Sequential, X: Any, y: Any, batch_size: int = 32, *, sample_w
     batch_size = min(batch_size, len(X))
     entry = Entry("train", y.ndim == 1, weight is not None, fused=True)
     steps = len(X) // batch_size
-    walk = Pass(steps * batch_size, batch_size, batch_size, np.arange(len(X)), weight, np.full(steps, 1e-6), np.zeros(steps))
+    walk = Pass(steps * batch_size, batch_size, batch_size, np.arange(len(X)), weight, np.full(steps, 1e-6),
+                np.zeros(steps))
     with model._compiled.borrow(entry, batch_size) as run:
         for slot, array in ((X_SLOT, X), (TARGET_SLOT, y), (WEIGHT_SLOT, weight)):
             run.bind(slot, array)
@@ -125,10 +126,12 @@ def profile(model: Sequential, X: Any, y: Any, batch_size: int = 32, *, sample_w
             _, done = _measure(run, steps, seconds / 8)
             least = np.minimum(least, op_seconds / done)
         run.profile(None)
+        costs = run.program.cost(batch_size)
         ops = tuple(OpProfile(o.layer or "input", o.name, 1e6 * t, flops, moved)
-                    for (o, flops, moved), t in zip(run.program.cost(batch_size), least.tolist(), strict=True))
+                    for (o, flops, moved), t in zip(costs, least.tolist(), strict=True))
         threads = run.threads
-    peak = backends.native.fma_gflops(model.dtype.name) * threads if backends.native and backends.backend() == "native" else None
+    native = backends.backend() == "native"
+    peak = backends.native.fma_gflops(model.dtype.name) * threads if native else None
     return Profile(ops, 1e6 * step, batch_size, backends.backend(), threads, peak)
 
 

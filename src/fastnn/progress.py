@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -142,10 +141,12 @@ class PlainBar:
         self.width = 0
 
     def show(self, n: float, text: str) -> None:
+        from shutil import get_terminal_size  # only now: it brings zip and tar along
+
         done = f"{n / self.total:4.0%}" if self.total else f"{n:,.0f} {self.unit}"
         rate = n / max(time.perf_counter() - self.started, 1e-9)
         line = f"{self.description}  {done}  {rate:,.0f} {self.unit}/s  {text}"
-        self._draw(line[:shutil.get_terminal_size().columns - 1])
+        self._draw(line[:get_terminal_size().columns - 1])
 
     def close(self) -> None:
         self.width += 2  # the terminal's ^C may stand there

@@ -16,6 +16,7 @@ from . import checks
 from .backends import Halt, Pass
 from .callbacks import Callback, CallbackList, ProgressBar
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
+from .divergence import DivergenceError, Snapshot
 from .history import History
 from .inference import step_weights
 from .layers import Standardize
@@ -24,25 +25,6 @@ from .model import Sequential
 LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
 SNAPSHOT_SHARE = 0.01  # of the time of training that copying the last good numbers may take
-
-
-class DivergenceError(FloatingPointError):
-    """Training produced a value that is not finite; the model holds the last good weights.
-
-    Attributes
-    ----------
-    epoch, step : int
-        Where, both from 0.
-    layer : str
-        The first layer with such a value, "loss" for the loss itself.
-    """
-
-    def __init__(self, epoch: int, step: int, layer: str, what: str, good_step: int) -> None:
-        self.epoch, self.step, self.layer = epoch, step, layer
-        super().__init__(
-            f"training diverged in epoch {epoch}, step {step}: the first values that are not finite are in "
-            f"layer {layer!r} ({what}). The weights are those before step {good_step} of that epoch. Try a "
-            "smaller learning rate, standardized inputs (a Standardize layer first) or smaller initial weights.")
 
 
 def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: int = 1, *,
@@ -246,7 +228,8 @@ class _Arrays:
 
     def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
                  batch: int, shuffle: bool) -> None:
-        self.model, self.X, self.y, self.weight, self.batch, self.shuffle = model, X, y, weight, batch, shuffle
+        self.model, self.X, self.y, self.weight = model, X, y, weight
+        self.batch, self.shuffle = batch, shuffle
         self.rows, self.steps = len(X), -(-len(X) // batch)
         self.rates, self.losses = np.empty(self.steps), np.zeros(self.steps)
         self.block = min(batch, LARGEST_BLOCK)
@@ -327,7 +310,9 @@ class _Arrays:
         run.begin(Pass(last - first, self.batch, self.block, None, arrays[WEIGHT_SLOT], self.rates[step:end],
                        self.losses[step:end], self.model.update_count))
         halt = run.execute(0, end - step, check=check)
-        return halt and Halt(halt.reason, halt.step + step, halt.op, halt.row + first if halt.row >= 0 else -1)
+        if halt is None:
+            return None
+        return Halt(halt.reason, halt.step + step, halt.op, halt.row + first if halt.row >= 0 else -1)
 
     def _adjust_chunk(self, steps: int, seconds: float) -> None:
         wanted = int(steps * CHUNK_SECONDS / max(seconds, 1e-7))
@@ -335,13 +320,13 @@ class _Arrays:
 
     # ---- divergence ----
 
-    def _snapshot(self, step: int) -> _Snapshot:
+    def _snapshot(self, step: int) -> Snapshot:
         started = time.perf_counter()
-        snapshot = _Snapshot(self.model, step)
+        snapshot = Snapshot(self.model, step)
         self.snapshot_seconds = snapshot.taken - started
         return snapshot
 
-    def _require_finite(self, run: Any, walk: Pass, good: _Snapshot, step: int, end: int,
+    def _require_finite(self, run: Any, walk: Pass, good: Snapshot, step: int, end: int,
                         halt: Halt | None, epoch: int) -> None:
         """Raise what went wrong in steps [step, end), with the last good numbers put back."""
         if halt and halt.reason == "nonfinite_input":
@@ -360,22 +345,6 @@ class _Arrays:
         where = run.program.ops[halt.op] if halt else None
         raise DivergenceError(epoch, halt.step if halt else end - 1, where.layer if where else "loss",
                               where.name if where else "its sum", good.step)
-
-
-class _Snapshot:
-    """The numbers of a model at the start of a step."""
-
-    def __init__(self, model: Sequential, step: int) -> None:
-        self.step, self.update_count = step, model.update_count
-        memory = model._numbers.memory
-        self.vectors = [v.copy() for v in (memory.parameters, memory.state, memory.persistent)]
-        self.taken = time.perf_counter()
-
-    def put_back(self, model: Sequential) -> None:
-        memory = model._numbers.memory
-        for vector, saved in zip((memory.parameters, memory.state, memory.persistent), self.vectors, strict=True):
-            vector[...] = saved
-        model.update_count = self.update_count
 
 
 class _Batches:

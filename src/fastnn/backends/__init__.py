@@ -19,7 +19,6 @@ from .numpy_backend import NumpyRun
 from .run import Halt, Memory, Pass, Run
 
 
-
 def _why_no_core(error: Exception) -> str:
     """Why the compiled core is not here, in the words of the installation where it left any."""
     from importlib.util import find_spec  # only now: this is rare

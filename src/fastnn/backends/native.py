@@ -95,7 +95,8 @@ class NativeRun:
         """Set the pass whose steps `execute` runs."""
         self.walk = walk
         self.state.set_rows(walk.n_rows, walk.batch, walk.block)
-        self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.losses, walk.update_count, walk.seed)
+        self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.losses, walk.update_count,
+                            walk.seed)
 
     def stop(self) -> None:
         """Ask a running `execute` (in another thread) to come back after its step."""
@@ -165,15 +166,20 @@ class NativeRun:
 QUICK_ROWS = 64  # calls of predict with more rows do not feel their Python
 
 
-def quick_predict(program: Program, memory: Memory, input_shape: tuple[int, ...], n_out: int) -> core.QuickPredict:
-    """A function of X that predicts a few rows at the least cost of a call, or returns None (see `_predict.pxi`)."""
+def quick_predict(program: Program, memory: Memory, input_shape: tuple[int, ...],
+                  n_out: int) -> core.QuickPredict:
+    """A function of X that predicts a few rows at the least cost of a call (see `_predict.pxi`).
+
+    It returns None where the usual way must be taken.
+    """
     def make() -> core.RunState:
         run = NativeRun(program, memory, QUICK_ROWS)
         run._prepare(1)
         run.state.kept["run"] = run.arena, run.ops
         return run.state
 
-    return core.QuickPredict(make, _pack(program, QUICK_ROWS), memory.parameters.dtype, input_shape, n_out, QUICK_ROWS)
+    ops, dtype = _pack(program, QUICK_ROWS), memory.parameters.dtype
+    return core.QuickPredict(make, ops, dtype, input_shape, n_out, QUICK_ROWS)
 
 
 SERIAL_FLOPS = 50_000  # a step of fewer takes less time than a team needs to meet

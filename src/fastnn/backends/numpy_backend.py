@@ -69,7 +69,9 @@ class NumpyRun:
 
     def _rows(self, operand: Operand, rows: int, whole: bool, row: int) -> np.ndarray | None:
         array = self.bound.get(operand.index)
-        return array if whole or array is None else array[row:row + rows].reshape(resolve(operand.shape, rows))
+        if whole or array is None:
+            return array
+        return array[row:row + rows].reshape(resolve(operand.shape, rows))
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
         """Run steps [first_step, last_step); None when all were run."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from ..losses import LOSSES
 from ..model import Sequential
@@ -29,7 +25,7 @@ def save(model: Sequential, path: str | os.PathLike) -> None:
     ----------
     model : Sequential
         The model.
-    path : path
+    path : path-like
         The file; it is replaced only once the new one is complete.
 
     Raises
@@ -37,19 +33,23 @@ def save(model: Sequential, path: str | os.PathLike) -> None:
     ValueError
         If the model holds Python functions (a metric, a learning rate), which a file cannot.
     """
+    import json  # here, so that `import fastnn` need not wait for what files alone need
+
+    from safetensors.numpy import save_file
+
     numbers = model.snapshot()
     tensors = {f"model/{name}": np.ascontiguousarray(a) for name, a in numbers["arrays"].items()}
     for i, arrays in enumerate(numbers["states"]):
         tensors |= {f"optimizer/{i}/{name}": np.ascontiguousarray(a) for name, a in arrays.items()}
     description = {"format": FORMAT_VERSION, "model": model.get_config(), "compiled": _compiled_config(model),
                    "update_count": numbers["update_count"], "shuffles": numbers["shuffles"]}
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
+    partial = os.fspath(path) + ".partial"
     try:
         save_file(tensors, partial, metadata={"fastnn": json.dumps(description)})
-        os.replace(partial, target)
+        os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        if os.path.exists(partial):
+            os.unlink(partial)
 
 
 def _compiled_config(model: Sequential) -> dict[str, Any] | None:
@@ -64,15 +64,16 @@ def _compiled_config(model: Sequential) -> dict[str, Any] | None:
                          "model.optimizer.learning_rate to a number before saving")
     names = {cls: name for name, cls in OPTIMIZERS.items()}
     return {"optimizer": {"name": names[type(model.optimizer)], **model.optimizer.get_config()},
-            "loss": {"name": model.loss.name, **model.loss.get_config()}, "metrics": [m.name for m in model.metrics]}
+            "loss": {"name": model.loss.name, **model.loss.get_config()},
+            "metrics": [metric.name for metric in model.metrics]}
 
 
 def load(path: str | os.PathLike) -> Sequential:
-    """Read a model that `save` wrote, compiled as it was.
+    """Read a model that `fastnn.Sequential.save` wrote, compiled as it was.
 
     Parameters
     ----------
-    path : path
+    path : path-like
         The file.
 
     Returns
@@ -84,7 +85,22 @@ def load(path: str | os.PathLike) -> Sequential:
     ------
     ModelFileError
         If the file is damaged, of another program, or of a newer version.
+
+    Examples
+    --------
+    >>> import os, tempfile, fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(3, "softmax")], input_shape=(2,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     model.save(path)
+    ...     loaded = fnn.load(path)
+    >>> bool((loaded.predict([[1.0, 2.0]]) == model.predict([[1.0, 2.0]])).all())
+    True
     """
+    import json
+
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="np") as file:
             description = json.loads((file.metadata() or {}).get("fastnn", "null"))
@@ -94,12 +110,13 @@ def load(path: str | os.PathLike) -> Sequential:
     if not isinstance(description, dict):
         raise ModelFileError(f"{path}: a safetensors file, but not of a fastnn model")
     if description.get("format") != FORMAT_VERSION:
-        raise ModelFileError(f"{path}: format {description.get('format')!r}, this fastnn reads {FORMAT_VERSION}; "
-                             "install a newer fastnn-cpu")
+        raise ModelFileError(f"{path}: format {description.get('format')!r}, this fastnn reads "
+                             f"{FORMAT_VERSION}; install a newer fastnn-cpu")
     try:
         return _build(description, tensors)
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: its description and its arrays do not fit together: {error}") from error
+        raise ModelFileError(f"{path}: its description and its arrays do not fit together: "
+                             f"{error}") from error
 
 
 def _build(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Sequential:

@@ -13,7 +13,10 @@ SCALARS = "rate_factor beta1 beta2 epsilon decay"
 
 
 def optimizer(operands: str, n_flops: int) -> Callable:
-    """Register a function of (dw, w, *states, rates) as an optimizer: one op, also inside dense_backward_update."""
+    """Register a function of (dw, w, *states, rates) as an optimizer's op.
+
+    It also serves inside dense_backward_update.
+    """
 
     def register(rule: Callable) -> Callable:
         def kernel(dw, w, *states, correct, step, **scalars):
@@ -41,8 +44,8 @@ class Rates:
 @op("x dy -> w w_state1? w_state2? w_state3? b? b_state1? b_state2? b_state3?", dims="optimizer correct",
     scalars=SCALARS, owned="w w_state1 w_state2 w_state3 b b_state1 b_state2 b_state3",
     flops=product("x", "w", "x"), in_place=True)
-def dense_backward_update(x, dy, w, w_state1, w_state2, w_state3, b, b_state1, b_state2, b_state3, *, optimizer,
-                          correct, step, **scalars):
+def dense_backward_update(x, dy, w, w_state1, w_state2, w_state3, b, b_state1, b_state2, b_state3, *,
+                          optimizer, correct, step, **scalars):
     """w takes the optimizer's step along x^T dy, b along the column sums of dy"""
     db = dy.sum(axis=0, dtype=np.float64).astype(dy.dtype)
     for gradient, parameter, *states in ((x.T @ dy, w, w_state1, w_state2, w_state3),

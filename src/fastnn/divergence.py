@@ -1,0 +1,51 @@
+"""What happens when training stops being finite: the error, and the numbers that are put back."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .model import Sequential
+
+
+class DivergenceError(FloatingPointError):
+    """Training produced a value that is not finite; the model holds the last good weights.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Where, both from 0.
+    layer : str
+        The first layer with such a value, "loss" for the loss itself.
+    """
+
+    def __init__(self, epoch: int, step: int, layer: str, what: str, good_step: int) -> None:
+        self.epoch, self.step, self.layer = epoch, step, layer
+        super().__init__(
+            f"training diverged in epoch {epoch}, step {step}: the first values that are not finite are in "
+            f"layer {layer!r} ({what}). The weights are those before step {good_step} of that epoch. Try a "
+            "smaller learning rate, standardized inputs (a Standardize layer first) or smaller initial "
+            "weights.")
+
+
+class Snapshot:
+    """The numbers of a model at the start of a step."""
+
+    def __init__(self, model: Sequential, step: int) -> None:
+        self.step, self.update_count = step, model.update_count
+        self.vectors = [vector.copy() for vector in _vectors(model)]
+        self.taken = time.perf_counter()
+
+    def put_back(self, model: Sequential) -> None:
+        """Give the model these numbers again."""
+        for vector, saved in zip(_vectors(model), self.vectors, strict=True):
+            vector[...] = saved
+        model.update_count = self.update_count
+
+
+def _vectors(model: Sequential) -> tuple[np.ndarray, ...]:
+    memory = model._numbers.memory
+    return memory.parameters, memory.state, memory.persistent
