@@ -36,23 +36,22 @@ class Epochs:
 
     def __init__(self, workload: Workload, X: np.ndarray, y: np.ndarray) -> None:
         self.workload, self.X, self.y = workload, X, y
-        self.steps_alone = Training(workload, (X, y))
+        self.in_order = Training(workload, (X, y))
+        self.in_random_order = Training(workload, (X, y), np.random.default_rng(0).permutation(len(X)))
         self.model = model_of(workload, ("accuracy",))
-        self.order = np.random.default_rng(0).permutation(len(X))
 
     def bare(self, epochs: int) -> float:
-        """Rows as they stand, one call into the core."""
-        return self._steps(epochs, None)
+        """Rows as they stand, one call into the core an epoch."""
+        return self._steps(self.in_order, epochs)
 
     def shuffled(self, epochs: int) -> float:
         """The same in a random order of the rows, already drawn."""
-        return self._steps(epochs, self.order)
+        return self._steps(self.in_random_order, epochs)
 
-    def _steps(self, epochs: int, order: np.ndarray | None) -> float:
-        self.steps_alone.reset()
-        self.steps_alone.walk.index = order
+    def _steps(self, training: Training, epochs: int) -> float:
+        training.reset()
         start = time.perf_counter()
-        self.steps_alone.run(epochs)
+        training.run(epochs)
         return (time.perf_counter() - start) / epochs
 
     def fit(self, epochs: int) -> float:
@@ -77,7 +76,7 @@ def run(mnist: str | None, rounds: int, seconds: float) -> list[dict[str, Any]]:
         for _ in range(rounds):
             for way, values in samples.items():
                 values.append(getattr(ways, way)(epochs))
-        steps = ways.steps_alone.steps
+        steps = ways.in_order.steps
         a_step = {f"{way}_us": 1e6 * median(values) / steps for way, values in samples.items()}
         results.append({"network": name, "rows": what, "steps": steps, "epochs": epochs,
                         "epoch_ms": 1e3 * median(samples["fit"]), **a_step, "rounds_seconds": samples})

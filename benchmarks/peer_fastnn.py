@@ -38,20 +38,23 @@ def model_of(workload: Workload, metrics: tuple[str, ...] = ()) -> fnn.Sequentia
 
 
 class Training(Job):
-    """The steps alone, as `fit` runs them: one call into the backend a pass. The only class here that
-    reaches inside fastnn."""
+    """The steps alone, as `fit` runs them: one call into the backend a pass, rows as they stand or in an
+    `order`. The only class here that reaches inside fastnn."""
 
-    def __init__(self, workload: Workload, rows: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+    def __init__(self, workload: Workload, rows: tuple[np.ndarray, np.ndarray] | None = None,
+                 order: np.ndarray | None = None) -> None:
         self.workload = workload
         self.model = model_of(workload)
         self.X, self.y = rows or workload.rows()
         n, block = len(self.X), min(workload.batch, LARGEST_BLOCK)
         self.steps = -(-n // workload.batch)
-        self.walk = Pass(n, workload.batch, block, rates=np.full(self.steps, workload.rate),
+        self.walk = Pass(n, workload.batch, block, order, rates=np.full(self.steps, workload.rate),
                          losses=np.zeros(self.steps))
-        entry = Entry("train", labels=self.y.ndim == 1, fused=block == workload.batch)
+        compiled = self.model._compiled
+        entry = Entry("train", labels=self.y.ndim == 1, fused=block == workload.batch,
+                      direct=order is None and compiled.reads_direct(self.X))
         self.open = ExitStack()
-        self.backend = self.open.enter_context(self.model._compiled.borrow(entry, block))
+        self.backend = self.open.enter_context(compiled.borrow(entry, block))
         self.backend.bind(0, self.X)
         self.backend.bind(1, self.y)
 

@@ -141,13 +141,12 @@ def _loss(workload: Workload, output: np.ndarray, target: np.ndarray) -> float:
     return 0.5 * ((output - target) ** 2).sum(axis=1).mean()
 
 
-def disagreement(workload: Workload, got: np.ndarray, want: np.ndarray) -> str:
-    """What is wrong with a peer's results; "" if nothing. float32 leaves about 1e-6 of each sum."""
+def disagreement(workload: Workload, got: np.ndarray, want: np.ndarray, tolerance: float) -> str:
+    """What is wrong with a peer's losses, within a relative `tolerance`, or predictions; "" if nothing."""
     got = np.asarray(got, np.float64)
     if got.shape != want.shape:
         return f"expected shape {want.shape}, got {got.shape}"
-    tolerance = 2e-4 * np.abs(want) if workload.trains else np.full(want.shape, 2e-5)
-    wrong = ~(np.abs(got - want) <= tolerance)
+    wrong = ~(np.abs(got - want) <= (tolerance * np.abs(want) if workload.trains else 2e-5))
     if not wrong.any():
         return ""
     at = np.unravel_index(np.argmax(wrong), want.shape)

@@ -183,6 +183,7 @@ ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call);  /* b
 void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum);
 void fnn_pad(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t stride, ptrdiff_t bytes, ptrdiff_t rows);
 const char *fnn_compiler(void);
+int fnn_all_finite(int dtype, ptrdiff_t n, const void *p);
 int fnn_max_threads(void);
 void fnn_set_max_threads(int n);
 double fnn_fork_join_seconds(int n_threads);

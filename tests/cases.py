@@ -23,22 +23,28 @@ def _last():
     return fnn.Dense(3, "softmax")
 
 
+def _softmax_inside():
+    return [fnn.Dense(6), fnn.Activation("softmax"), _last()]
+
+
 LAYER_CASES = [
     Case("dense", fnn.Dense, lambda: [fnn.Dense(17, "tanh"), _last()], (5,)),
-    Case("dense-relu", fnn.Dense, lambda: [fnn.Dense(33, "relu"), fnn.Dense(15, "sigmoid"), _last()], (16,)),
+    Case("dense-deep", fnn.Dense, lambda: [fnn.Dense(33, "tanh"), fnn.Dense(15, "sigmoid"), _last()], (16,)),
+    Case("dense-relu", fnn.Dense, lambda: [fnn.Dense(31, "relu"), _last()], (32,)),
     Case("dense-no-bias", fnn.Dense, lambda: [fnn.Dense(31, "tanh", use_bias=False), _last()], (4,)),
     Case("dense-softmax-inside", fnn.Dense, lambda: [fnn.Dense(15, "softmax"), _last()], (7,)),
     Case("activation", fnn.Activation, lambda: [fnn.Dense(17), fnn.Activation("tanh"), _last()], (5,)),
     Case("activation-first", fnn.Activation, lambda: [fnn.Activation("sigmoid"), _last()], (5,)),
-    Case("activation-softmax", fnn.Activation, lambda: [fnn.Dense(6), fnn.Activation("softmax"), _last()], (5,)),
+    Case("activation-softmax", fnn.Activation, _softmax_inside, (5,)),
     Case("flatten", fnn.Flatten, lambda: [fnn.Flatten(), fnn.Dense(5, "tanh"), _last()], (3, 4, 2)),
     Case("standardize", fnn.Standardize, lambda: [fnn.Standardize(), fnn.Dense(5, "tanh"), _last()], (17,)),
-    Case("standardize-images", fnn.Standardize, lambda: [fnn.Standardize(), fnn.Flatten(), _last()], (3, 5)),
+    Case("standardize-images", fnn.Standardize,
+         lambda: [fnn.Standardize(per_feature=False), fnn.Flatten(), _last()], (3, 5)),
 ]
 
 
 def model_of(case, dtype="float64", seed=0):
-    """The case's model, compiled with labels as targets; biases are not zero."""
+    """The case's model, compiled for labels; its biases are not zero."""
     model = fnn.Sequential(case.layers(), case.input_shape, dtype=dtype, seed=seed)
     model.compile("adam", "cross_entropy")
     rng = np.random.default_rng(seed)

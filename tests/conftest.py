@@ -22,13 +22,13 @@ class Combination(NamedTuple):
 
 
 def _parameter(backend, isa, dtype):
-    name = "-".join(filter(None, (backend, isa, dtype)))
     reason = ""
     if backend == "native" and not backends.native:
         reason = f"the native core is not built: {backends.native_error}"
-    elif isa and backends.native and isa not in backends.native.supported_isas():
+    elif isa and isa not in backends.isas():
         reason = f"this machine does not run {isa}"
-    return pytest.param((backend, isa, dtype), id=name, marks=[pytest.mark.skip(reason=reason)] if reason else [])
+    name = "-".join(filter(None, (backend, isa, dtype)))
+    return pytest.param((backend, isa, dtype), id=name, marks=pytest.mark.skipif(bool(reason), reason=reason))
 
 
 ISAS = [name for name, _ in backends.native.core.isas()] if backends.native else [None]
@@ -45,7 +45,7 @@ def backend(request):
 
 def _in_use(request):
     backend, isa, dtype = request.param
-    with fnn.use_backend(backend), backends.use_isa(isa) if isa else nullcontext():
+    with fnn.use_backend(backend), fnn.use_isa(isa) if isa else nullcontext():
         yield Combination(backend, isa, np.dtype(dtype))
 
 
@@ -64,40 +64,47 @@ def native():
 
 @pytest.fixture
 def team(monkeypatch):
-    """``team(n)`` has every step of the native backend run on n threads, however small it is."""
+    """``team(n)`` has the native backend run every step on n threads, however small it is."""
+    before = fnn.get_num_threads()
+
     def set_team(n):
         if backends.native:
-            monkeypatch.setattr(backends.native, "threads_for", lambda flops: n)
-    return set_team
+            fnn.set_num_threads(n)
+            monkeypatch.setattr(backends.native, "SERIAL_FLOPS", 0)
+            monkeypatch.setattr(backends.native.TeamSize, "next", lambda self, most, steps: (most, steps))
+
+    yield set_team
+    fnn.set_num_threads(before)
 
 
 def rounding(dtype, terms=0):
-    """Bound of the error of a sum of so many products and a few operations more, relative to the sum of the
-    absolute values (Higham, Accuracy and Stability, 3.1). In whole epsilons: twice the bound of the dtype, which
-    leaves the float64 reference its own."""
+    """Bound of the error of a sum of so many products and a few operations more.
+
+    Relative to the sum of the absolute values (Higham, Accuracy and Stability of Numerical Algorithms, 3.1).
+    In epsilons where the theory has half of them, which leaves a float64 reference its own error.
+    """
     return (terms + 4) * float(np.finfo(dtype).eps)
 
 
 def assert_close(got, expected, error, what=""):
-    """`got` is within `error` (an array or a number) of `expected`; NaN and infinities are where they must be."""
+    """`got` is within `error`, an array or a number, of `expected`, and has its NaN and infinities."""
     got, expected = np.asarray(got), np.asarray(expected, np.float64)
     assert got.shape == expected.shape, f"{what}: expected shape {expected.shape}, got {got.shape}"
-    if not got.size:
-        return
     with np.errstate(all="ignore"):
         difference = np.abs(got.astype(np.float64) - expected)
-        finite = np.isfinite(expected)
-        bad = np.where(finite, ~(difference <= error), ~((got == expected) | (np.isnan(got) & np.isnan(expected))))
+        same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+        bad = ~np.where(np.isfinite(expected), difference <= error, same)
     if bad.any():
-        excess = np.where(bad, np.where(np.isfinite(difference), difference, np.inf), -1)
-        at = np.unravel_index(np.argmax(excess), got.shape)
+        difference = np.where(np.isfinite(difference), difference, np.inf)
+        at = np.unravel_index(np.argmax(np.where(bad, difference, -1)), got.shape)
+        allowed = np.broadcast_to(error, got.shape)[at]
         raise AssertionError(
             f"{what}: at {tuple(map(int, at))} expected {expected[at]!r}, got {got[at]!r}, allowed error "
-            f"{np.broadcast_to(error, got.shape)[at]:.3g}; {int(bad.sum())} of {got.size} entries wrong, shape "
-            f"{got.shape}, dtype {got.dtype}, {fnn.backend()} backend, ISA {backends.isa()}")
+            f"{allowed:.3g}; {int(bad.sum())} of {got.size} entries wrong, shape {got.shape}, "
+            f"dtype {got.dtype}, {fnn.backend()} backend, ISA {backends.isa()}")
 
 
 def assert_same_bits(got, expected, what=""):
-    """The same values bit for bit (NaN equals NaN)."""
-    np.testing.assert_array_equal(got, expected, err_msg=f"{what}: {fnn.backend()} backend, ISA {backends.isa()}",
-                                  strict=True)
+    """The same values, shape and dtype; NaN equals NaN."""
+    where = f"{what}: {fnn.backend()} backend, ISA {backends.isa()}"
+    np.testing.assert_array_equal(got, expected, err_msg=where, strict=True)

@@ -59,6 +59,7 @@ cdef extern from "fastnn.h" nogil:
     Py_ssize_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call)
     void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum)
     void fnn_pad(char *to, Py_ssize_t to_stride, const char *source, Py_ssize_t stride, Py_ssize_t bytes, Py_ssize_t rows)
+    int fnn_all_finite(int dtype, Py_ssize_t n, const void *p)
     int fnn_max_threads()
     void fnn_set_max_threads(int n)
     double fnn_fork_join_seconds(int n_threads)

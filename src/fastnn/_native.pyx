@@ -75,6 +75,16 @@ def fma_peak(int dtype, int64_t rounds):
     return flops
 
 
+def all_finite(cnp.ndarray vector):
+    """Whether a contiguous vector of float32 or float64 holds neither NaN nor infinity."""
+    cdef int dtype = DTYPES[cnp.PyArray_TYPE(vector)], finite
+    cdef void *p = cnp.PyArray_DATA(vector)
+    cdef Py_ssize_t n = vector.size
+    with nogil:
+        finite = fnn_all_finite(dtype, n, p)
+    return bool(finite)
+
+
 def vector_function(int dtype, str name, cnp.ndarray x, cnp.ndarray y):
     cdef bytes ascii_name = name.encode()
     cdef const char *c_name = ascii_name

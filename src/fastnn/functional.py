@@ -50,8 +50,8 @@ def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 
     dims = tuple(native.setting(n, settings[n]) for n in schema.dims)
     scalars = tuple(settings[n] for n in schema.scalars)
     dtype = next(_REALS[a.dtype] for a in arrays if a is not None)
-    return native.core.call(native.OPCODES[name], dtype, tuple(arrays), len(schema.inputs), dims, scalars, rate,
-                            update, weight_sum)
+    return native.core.call(native.OPCODES[name], dtype, tuple(arrays), len(schema.inputs), dims, scalars,
+                            rate, update, weight_sum)
 
 
 def _array(name: str, value: Any, ndim: int, like: np.ndarray | None = None) -> np.ndarray:
@@ -93,7 +93,7 @@ def dense_forward(x: Any, w: Any, b: Any = None, activation: str = "identity") -
 
 
 def dense_backward_input(dy: Any, w: Any, f: Any = None, activation: str = "identity") -> np.ndarray:
-    """dx = (dy w^T) * f'(f): dy (B, n_out), w (n_in, n_out); f is what the activation's slope is a function of."""
+    """dx = (dy w^T) * f'(f): dy (B, n_out), w (n_in, n_out); f is what the activation's slope takes."""
     dy = _array("dy", dy, 2)
     w = _array("w", w, 2, dy)
     _same("dy", dy, (dy.shape[0], w.shape[1]))

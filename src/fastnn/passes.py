@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from .program import OPS, Builder, Kind, Op, Operand, Phase, Program, Space, resolve
 
-# Larger weights are updated by an op of their own: their gradient, their states and they themselves do not stay
-# in cache together, and a straight walk over them is what the memory likes best.
+# Larger weights are updated by an op of their own: their gradient, their states and they themselves do not
+# stay in cache together, and a straight walk over them is what the memory likes best.
 LARGEST_FUSED = 512 * 1024  # bytes of weights
 MAX_STATES = 3  # state arrays of an optimizer, as in csrc/optimizer.inc
 

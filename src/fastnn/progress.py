@@ -115,7 +115,7 @@ def make_bar(description: str, total: int | None, unit: str, elapsed: float, str
                         smoothing=0, dynamic_ncols=True, mininterval=0, file=stream), elapsed)
 
 
-class TqdmBar:
+class TqdmBar(Bar):
     """A bar of tqdm, in a terminal or a notebook."""
 
     def __init__(self, bar: Any, elapsed: float) -> None:
@@ -131,7 +131,7 @@ class TqdmBar:
         self.bar.close()
 
 
-class PlainBar:
+class PlainBar(Bar):
     """A line such as ``Epoch 3/20   42%  34,000 rows/s  loss 0.1234``."""
 
     def __init__(self, description: str, total: int | None, unit: str, elapsed: float,

@@ -16,7 +16,7 @@ from . import checks
 from .backends import Halt, Pass
 from .callbacks import Callback, CallbackList, ProgressBar
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
-from .divergence import DivergenceError, Snapshot
+from .divergence import DivergenceError, Snapshot, all_finite
 from .history import History
 from .inference import step_weights
 from .layers import Standardize
@@ -237,7 +237,6 @@ class _Arrays:
         self.outputs = np.empty((self.rows, *model.output_shape), model.dtype) if model.metrics else None
         self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None,
                            self.block == batch, not shuffle and model._compiled.reads_direct(X))
-        self.snapshot_seconds = 0.0
         self.chunk = 1  # steps of the next chunk
 
     def order(self) -> np.ndarray | None:
@@ -254,26 +253,28 @@ class _Arrays:
         weights = step_weights(walk)
         with self.model._compiled.borrow(self.entry, self.block) as run:
             self._bind(run, walk)
-            step, good = 0, None
+            step, good = 0, Snapshot(self.model, 0)
             while step < self.steps:
-                if good is None or time.perf_counter() - good.taken > self.snapshot_seconds / SNAPSHOT_SHARE:
-                    good = self._snapshot(step)
+                if good.stale(CHUNK_SECONDS, SNAPSHOT_SHARE):
+                    self._require_finite_parameters(run, walk, good, step, epoch)
+                    good = Snapshot(self.model, step)
                 end = step + 1 if callbacks.wants_batches else min(self.steps, step + self.chunk)
                 started = time.perf_counter()
                 halt = self._chunk(run, walk, step, end)
-                self._require_finite(run, walk, good, step, end, halt, epoch)
+                self._require_finite_losses(run, walk, good, step, end, halt, epoch)
                 self._adjust_chunk(end - step, time.perf_counter() - started)
                 totals.add(self.losses[step:end], weights[step:end])
                 logs = {"loss": totals.loss()}
                 callbacks.on_progress(end, logs)
+                step = end
                 if callbacks.wants_batches:
                     callbacks.on_batch_end(end - 1, {"loss": float(self.losses[end - 1])})
-                    good = None  # a callback may have changed the weights
-                step = end
+                    good = Snapshot(self.model, step)  # a callback may have changed the weights
                 if interrupted:
                     raise KeyboardInterrupt
                 if self.model.stop_training and callbacks.wants_batches:
                     break
+            self._require_finite_parameters(run, walk, good, step, epoch)
         if self.outputs is not None:
             targets = self.y if order is None else self.y[order]
             seen = min(step * self.batch, self.rows)
@@ -320,21 +321,22 @@ class _Arrays:
 
     # ---- divergence ----
 
-    def _snapshot(self, step: int) -> Snapshot:
-        started = time.perf_counter()
-        snapshot = Snapshot(self.model, step)
-        self.snapshot_seconds = snapshot.taken - started
-        return snapshot
-
-    def _require_finite(self, run: Any, walk: Pass, good: Snapshot, step: int, end: int,
-                        halt: Halt | None, epoch: int) -> None:
-        """Raise what went wrong in steps [step, end), with the last good numbers put back."""
+    def _require_finite_losses(self, run: Any, walk: Pass, good: Snapshot, step: int, end: int,
+                               halt: Halt | None, epoch: int) -> None:
+        """Raise what went wrong in steps [step, end)."""
         if halt and halt.reason == "nonfinite_input":
             row = halt.row if walk.index is None else int(walk.index[halt.row])
             raise checks.nonfinite_row(self.X, row, dtype=self.model.dtype)
-        vectors = (self.model._numbers.memory.parameters, self.model._numbers.memory.state)
-        if np.isfinite(self.losses[step:end]).all() and all(np.isfinite(v).all() for v in vectors):
-            return
+        if not np.isfinite(self.losses[step:end]).all():
+            self._explain(run, walk, good, end, epoch)
+
+    def _require_finite_parameters(self, run: Any, walk: Pass, good: Snapshot, end: int, epoch: int) -> None:
+        """Raise if an update made a number that is not finite: losses show it a step late."""
+        if not all_finite(self.model):
+            self._explain(run, walk, good, end, epoch)
+
+    def _explain(self, run: Any, walk: Pass, good: Snapshot, end: int, epoch: int) -> None:
+        """Put the last good numbers back, find the first bad value since in a replay, and raise."""
         good.put_back(self.model)
         if not self.staged:
             self._bind(run, walk)

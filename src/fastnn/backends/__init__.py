@@ -221,6 +221,13 @@ def set_num_threads(n: int) -> None:
         native.core.set_max_threads(int(n))
 
 
+def all_finite(vector: np.ndarray) -> bool:
+    """Whether a contiguous vector of reals holds neither NaN nor infinity; no temporary of its size."""
+    if native is not None:
+        return native.core.all_finite(vector)
+    return all(np.isfinite(vector[i:i + 65536]).all() for i in range(0, len(vector), 65536))
+
+
 def make_run(program: Program, memory: Memory, rows: int) -> Run:
     """A Run of the current backend for blocks of at most `rows` rows."""
     return NumpyRun(program, memory, rows) if _current == "numpy" else native.NativeRun(program, memory, rows)
