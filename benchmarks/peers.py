@@ -45,9 +45,8 @@ PEERS = {peer.name: peer for peer in (
     Peer("ONNX Runtime", "peer_onnxruntime", "", ("onnxruntime", "onnx")),
 )}
 NOT_QUICK = ("PyTorch compile", LARGEST)
-QUICK_SECONDS = 85  # shared among the workloads; past it and GRACE_SECONDS no more of them begin
-GRACE_SECONDS = 15
-LEAST_ROUNDS = 3
+QUICK_SECONDS = 90  # shared among the numbers of threads and their workloads; past it none begins
+LEAST_ROUNDS, GRACE_SECONDS = 3, 2  # of a workload whose share of the time is over; then one round is enough
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -202,21 +201,19 @@ def main(arguments: list[str] | None = None) -> int:
     fits: list[report.Row] = []
     failures: list[str] = []
     limits: dict[int, list[report.Row]] = {}
-    left = len(options.threads) * len(options.workloads)
-    for threads in options.threads:
+    for i, threads in enumerate(options.threads, 1):
+        deadline = started + QUICK_SECONDS * i / len(options.threads) if options.quick else float("inf")
         with closing(Session(peers, threads, options)) as session:
             print(f"\n{report.headline(threads, session.machine())}\n{report.HEADER}", flush=True)
-            for workload in options.workloads:
+            for left, workload in zip(range(len(options.workloads), 0, -1), options.workloads, strict=True):
                 now = time.monotonic()
-                over = started + QUICK_SECONDS - now if options.quick else float("inf")
-                if over < -GRACE_SECONDS:
+                if now > deadline:
                     print(f"{workload.name}: left out, no time is left for it")
                     continue
-                new = session.run(workload, wants[workload.name], now + max(over, 0) / left)
-                left -= 1
+                new = session.run(workload, wants[workload.name], now + (deadline - now) / left)
                 rows += new
                 print(report.table(new), flush=True)
-            if options.all_workloads and over > -GRACE_SECONDS:
+            if options.all_workloads and time.monotonic() < deadline + GRACE_SECONDS:
                 fits += whole_fit(session)
             failures += session.failures
             limits[threads] = session.limits

@@ -195,7 +195,7 @@ class TestOther:
         monkeypatch.setattr(fnn.backends, "info", lambda: info)
         code, lines, err = run("info")
         assert (code, err) == (0, "")
-        shown = {line[:15].strip(): line[15:] for line in lines}
+        shown = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in lines)
         assert shown["fastnn"] == fnn.__version__ and shown["backend"] == fnn.backend()
         assert shown["NumPy"] == np.__version__
         assert shown["ISA"] == f"{info['isa'] or 'none'} ({info['isa_reason']})"

@@ -159,6 +159,9 @@ cdef class RunState:
     def stop(self):
         self.stop_flag = 1
 
+    def clear_stop(self):
+        self.stop_flag = 0
+
     def run(self, cnp.ndarray ops, int64_t first_step, int64_t last_step, int64_t first_block,
             int64_t first_op, int n_threads, bint check):
         """Returns (status, step, block, op, row)."""
@@ -167,7 +170,6 @@ cdef class RunState:
         cdef int64_t n_ops = cnp.PyArray_DIM(ops, 0)
         s.first_step, s.last_step, s.first_block, s.first_op = first_step, last_step, first_block, first_op
         s.n_threads, s.check = n_threads, check
-        self.stop_flag = 0
         with nogil:
             fnn_run(c_ops, n_ops, s)
         if s.status == FNN_DONE:

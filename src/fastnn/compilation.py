@@ -109,10 +109,12 @@ class Compiled:
         if entry.outputs:
             b.emit("store", value, b.bound(OUTPUT_SLOT, ("B", n_out), b.dtype))
         if training:
-            self._emit_backward(b, dy, update=entry.kind == "train")
+            self._emit_backward(b, dy)
         b.phase, b.layer = Phase.BACKWARD, "loss"
         for row_loss, row_weight in b.losses:
             b.emit("loss_sum", row_loss, row_weight)
+        if entry.kind == "train":
+            self._emit_update(b)
         return passes.finish(b, fuse_update=entry.fused)
 
     @staticmethod
@@ -152,15 +154,16 @@ class Compiled:
         b.phase, b.layer = Phase.LOSS, "loss"
         return self.loss.emit(b, value, target, weight, fused, gradient=b.training)
 
-    def _emit_backward(self, b: Builder, dy: Operand | None, *, update: bool) -> None:
+    def _emit_backward(self, b: Builder, dy: Operand | None) -> None:
         b.phase = Phase.BACKWARD
         lowest = min((i for i, layer in enumerate(self.layers) if layer.segments), default=len(self.layers))
         for i in reversed(range(lowest, len(self.layers))):
             assert dy is not None  # what need_dx asked for
             b.layer = self.layers[i].name
             dy = self.layers[i].backward(b, dy, need_dx=i > lowest)
-        if not update:
-            return
+
+    def _emit_update(self, b: Builder) -> None:
+        """The optimizer's steps: behind all that a step does once a block."""
         assert self.optimizer is not None
         b.phase = Phase.UPDATE
         for layer in self.layers:

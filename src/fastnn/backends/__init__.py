@@ -170,7 +170,7 @@ def use_isa(name: str) -> Iterator[None]:
     ...         assert fnn.backends.isa() == name
     """
     if native is None:
-        raise ValueError(f"use_isa: there is no native backend here ({native_error})")
+        raise ValueError(f"use_isa: there is no native backend here to run {name!r} on ({native_error})")
     with native.use_isa(name):
         yield
 

@@ -116,6 +116,7 @@ class NativeRun:
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
         """Run steps [first_step, last_step); None when all were run."""
+        self.state.clear_stop()
         most = 1 if check or self.step_flops < SERIAL_FLOPS else core.max_threads()
         self._prepare(most)
         if most == 1:
