@@ -45,6 +45,7 @@ def cases() -> Iterator[Case]:
     """Every row, the activations from their registry."""
     yield Case("gather", ROWS, {"source": "@B o", "y": "B o"}, {"check_finite": 1})
     yield Case("standardize", ROWS, {"x": "B o", "mean": "o", "scale": "o", "y": "B o"})
+    yield Case("check_rows", ROWS, {"x": "B o"})
     yield Case("store", ROWS, {"x": "B o", "y": "@B o"})
     for activation in ("identity", "relu"):
         yield Case("dense_forward", PRODUCTS, {"x": "B i", "w": "i o", "b": "o", "y": "B o"},

@@ -222,6 +222,22 @@ def test_a_row_that_is_not_finite_is_found_before_its_step(combination, team, bl
     assert_same_bits(numbers(model)[0], numbers(before)[0])
 
 
+@pytest.mark.parametrize("n", [1, 16, 19])
+def test_check_rows(combination, team, n):
+    """Rows that are read where they stand: the first bad one halts, wherever in it the value is."""
+    team(2)
+    for column, value in ((0, np.nan), (n - 1, -np.inf), (n // 2, np.inf), (None, None)):
+        b, X = by_hand(combination.dtype), np.ones((20, n + 2), combination.dtype)[:, 1:-1]
+        b.emit("check_rows", b.bound(0, ("B", n), b.dtype))
+        b.emit_host(lambda x: None, [b.bound(0, ("B", n), b.dtype)], [])
+        X.base[:, [0, -1]] = np.nan  # not of these rows
+        if column is not None:
+            X[[13, 17], column] = value
+        _, halt = execute(b, Pass(20, 6, 4), 4, {0: X})
+        assert (halt and (halt.reason, halt.step, halt.row)) == (column is not None and
+                                                                ("nonfinite_input", 2, 13) or None)
+
+
 def test_stop_from_another_thread(backend):
     X, y = samples(100)
     model, walk = net(), Pass(1_000_000, 10, 10, np.resize(np.arange(100), 1_000_000))

@@ -22,7 +22,8 @@ PEAK = """
 def grown(code: str, *arguments: object) -> tuple[float, float]:
     """Run the code in a process of its own; the bytes by which its peak grew, and those it expected."""
     program = "import sys\n" + textwrap.dedent(PEAK) + textwrap.dedent(code)
-    result = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True)
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     used, expected = map(float, result.stdout.split())
     return used, expected
@@ -40,9 +41,10 @@ def test_parameters_gradient_state_snapshot():
         model.compile("adam")
         model.fit(X, y, batch_size=32, epochs=3, verbose=0)
         n = 4 * sum(w.size for w in model.get_weights())
-        print(peak() - before, n * (1 + 1 + 2 + 3))  # parameters, gradient, Adam's state, snapshot of all but the gradient
+        # parameters, gradient, Adam's state, a snapshot of all but the gradient
+        print(peak() - before, n * (1 + 1 + 2 + 3))
     """)
-    # initial weights are drawn in float64, one array at a time: twice the largest array, before anything else is there
+    # before them, initial weights are drawn in float64, one array at a time
     assert used < 1.25 * expected, f"training took {used / 1e6:.0f} MB, expected {expected / 1e6:.0f} MB"
 
 

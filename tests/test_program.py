@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastnn as fnn
 from fastnn import passes
 from fastnn.activations import ACTIVATIONS
 from fastnn.compilation import Entry
@@ -199,3 +200,14 @@ def test_phases_come_in_order():
         if program.blockable:
             assert all(a.phase < Phase.TRANSFORM or b.phase >= Phase.TRANSFORM
                        for a, b in pairwise(program.ops)), name
+
+
+def test_predict_looks_at_rows_it_does_not_copy(backend):
+    model = fnn.Sequential([fnn.Dense(3, "relu")], input_shape=(30,), seed=0)
+    X = np.random.default_rng(0).normal(size=(400, 30)).astype(np.float32)
+    program = model._compiled.program(Entry("predict", outputs=True, direct=True))
+    assert [o.name for o in program.ops] == ["check_rows", "dense_forward", "store"]
+    for row, column, value in ((399, 29, np.inf), (300, 0, np.nan), (17, 16, -np.inf)):
+        X[row, column] = value
+        with pytest.raises(ValueError, match=rf"row {row}, column {column}\b"):
+            model.predict(X)

@@ -17,13 +17,13 @@ NAMES = ("exp", "log", "tanh", "sigmoid", "expm1", "log1p", "erf", "softplus")
 # largest error in units in the last place
 BOUNDS = {
     "exp": {"float32": 1.2, "float64": 1.2},
-    "log": {"float32": 1.1, "float64": 1.4},
-    "tanh": {"float32": 1.8, "float64": 1.5},
-    "sigmoid": {"float32": 1.9, "float64": 1.8},
+    "log": {"float32": 1.1, "float64": 1.5},
+    "tanh": {"float32": 1.8, "float64": 1.6},
+    "sigmoid": {"float32": 1.9, "float64": 1.9},
     "expm1": {"float32": 1.4, "float64": 1.6},
     "log1p": {"float32": 1.1, "float64": 1.5},
-    "erf": {"float32": 1.5, "float64": 1.8},
-    "softplus": {"float32": 1.9, "float64": 1.9},
+    "erf": {"float32": 1.5, "float64": 1.9},
+    "softplus": {"float32": 1.9, "float64": 1.8},
 }
 
 NUMPY = {
@@ -40,15 +40,15 @@ MPMATH = {
 }
 
 INF, NAN = math.inf, math.nan
-ODD = [(0.0, 0.0), (-0.0, -0.0)]
+ZEROS = [(0.0, 0.0), (-0.0, -0.0)]
 SPECIAL = {
     "exp": [(0.0, 1.0), (INF, INF), (-INF, 0.0), (1e30, INF), (-1e30, 0.0)],
     "log": [(0.0, -INF), (-0.0, -INF), (1.0, 0.0), (INF, INF), (-1.0, NAN), (-INF, NAN), (-1e-40, NAN)],
-    "tanh": [*ODD, (INF, 1.0), (-INF, -1.0), (1e30, 1.0), (-1e30, -1.0)],
+    "tanh": [*ZEROS, (INF, 1.0), (-INF, -1.0), (1e30, 1.0), (-1e30, -1.0)],
     "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (INF, 1.0), (-INF, 0.0), (1e30, 1.0), (-1e30, 0.0)],
-    "expm1": [*ODD, (INF, INF), (-INF, -1.0), (1e30, INF), (-1e30, -1.0)],
-    "log1p": [*ODD, (-1.0, -INF), (INF, INF), (-2.0, NAN), (-INF, NAN)],
-    "erf": [*ODD, (INF, 1.0), (-INF, -1.0), (1e30, 1.0), (-1e30, -1.0)],
+    "expm1": [*ZEROS, (INF, INF), (-INF, -1.0), (1e30, INF), (-1e30, -1.0)],
+    "log1p": [*ZEROS, (-1.0, -INF), (INF, INF), (-2.0, NAN), (-INF, NAN)],
+    "erf": [*ZEROS, (INF, 1.0), (-INF, -1.0), (1e30, 1.0), (-1e30, -1.0)],
     "softplus": [(INF, INF), (-INF, 0.0), (-1e30, 0.0), (1e30, 1e30)],
 }
 
@@ -161,7 +161,7 @@ def test_bits_do_not_depend_on_place_or_neighbours(isa, name, dtype):
     """A value has one result, whatever its lane, in a tail, and beside values that take the rare way."""
     rng = np.random.default_rng(2)
     odd = [INF, -INF, NAN, 0.0, 1e-310, 1e30, -1e30]
-    x = np.concatenate([rng.uniform(-6, 6, 200), rng.uniform(0, 1e-3, 50), odd])
+    x = np.concatenate([rng.uniform(-6, 6, 200), rng.uniform(-80, 80, 100), rng.uniform(0, 1e-3, 50), odd])
     with np.errstate(all="ignore"):
         x = x.astype(dtype)
     alone = np.array([evaluate(name, x[i:i + 1])[0] for i in range(x.size)])

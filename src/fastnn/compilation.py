@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     weighted: bool = False
     outputs: bool = False
     fused: bool = False
-    direct: bool = False  # rows are read where they stand, in order; the caller has looked at their values
+    direct: bool = False  # rows are read where they stand, in order; only "predict" then looks at their values
 
 
 class Compiled:
@@ -103,6 +103,8 @@ class Compiled:
         b.phase = Phase.GATHER
         value = self._rows(b, entry, X_SLOT, ("B", n_in), b.dtype, check_finite=1)
         if entry.kind == "predict":
+            if entry.direct:
+                b.emit("check_rows", value)
             value = self._emit_forward(b, value, None)
         else:
             value, dy = self._emit_loss(b, value, entry, n_out)

@@ -14,7 +14,7 @@ from .compilation import X_SLOT, Compiled, Entry
 if TYPE_CHECKING:
     from .model import Sequential
 
-SMALL = 4096  # elements of X: fewer are copied, which looks at their values on the way
+SMALL = 4096  # elements of X: fewer are copied
 PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told otherwise
 
 
@@ -23,12 +23,12 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
     """Run an entry without backward over all rows; the weighted mean loss."""
     dtype = compiled.numbers.dtype
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
+    rows = min(rows, -(-len(X) // 64) * 64)  # few sizes, so that Runs are used again
+    rows = min(rows, len(X))
     loss = total = 0.0
     if X.size > SMALL and compiled.reads_direct(X):
-        if entry.kind == "predict":  # the other entries' rows have been looked at
-            checks.check_finite(X, "X", dtype)
         entry = entry._replace(direct=True)
-    with compiled.borrow(entry, min(rows, len(X)) if len(X) < PREDICT_ROWS else rows) as run:
+    with compiled.borrow(entry, rows) as run:
         for part in _gatherable_parts(X, rows):
             walk = Pass(len(X[part]), rows, rows, row_weight=None if weight is None else weight[part])
             if entry.kind != "predict":

@@ -18,6 +18,14 @@ def gather(source, y, *, check_finite, step):
         step.bad_row = step.row + int(np.argmin(np.isfinite(y.reshape(len(y), -1)).all(axis=1)))
 
 
+@op("x ->", by_row="x", flops=lambda s: 0)
+def check_rows(x, *, step):
+    """stop the run at the first row with a value that is not finite"""
+    finite = np.isfinite(x).all(axis=1)
+    if not finite.all():
+        step.bad_row = step.row + int(np.argmin(finite))
+
+
 @op("x mean scale -> y", by_row="x y", flops=elements("y", 2))
 def standardize(x, mean, scale, y, *, step):
     """y_ij = (x_ij - mean_j) scale_j"""
