@@ -1,7 +1,7 @@
 """Errors of the core's elementary functions in units in the last place (ULP), beside NumPy's own.
 
 Float32 is judged over all 2**32 bit patterns by NumPy in float64 (erf, which NumPy has not, by the core's own
-float64 version, which this script judges too); float64 over a sample by mpmath. Everything takes over an hour::
+float64 version, which this script judges too); float64 over a sample by mpmath. All takes over an hour::
 
     python benchmarks/ulp_sweep.py
     python benchmarks/ulp_sweep.py --functions tanh --isas avx512 --every 101 --samples 2000

@@ -1,4 +1,4 @@
-"""What training holds: parameters, gradient, state and snapshot, an arena for one block, never a copy of X."""
+"""What training holds: parameters, gradient, state, snapshot, an arena for one block, no copy of X."""
 
 import subprocess
 import sys

@@ -29,7 +29,7 @@ class Entry(NamedTuple):
     weighted: bool = False
     outputs: bool = False
     fused: bool = False
-    direct: bool = False  # rows are read where they stand, in order; only "predict" then looks at their values
+    direct: bool = False  # rows are read where they stand, in order; only "predict" checks them then
 
 
 class Compiled:
