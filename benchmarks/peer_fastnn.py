@@ -11,7 +11,7 @@ import numpy as np
 import fastnn as fnn
 from fastnn.backends import Pass, native
 from fastnn.compilation import Entry
-from fastnn.training import LARGEST_BLOCK
+
 
 from .worker import Job
 from .workloads import BETA1, BETA2, EPSILON, Workload
@@ -46,7 +46,7 @@ class Training(Job):
         self.workload = workload
         self.model = model_of(workload)
         self.X, self.y = rows or workload.rows()
-        n, block = len(self.X), min(workload.batch, LARGEST_BLOCK)
+        n, block = len(self.X), self.model._compiled.block_rows(workload.batch)
         self.steps = -(-n // workload.batch)
         self.walk = Pass(n, workload.batch, block, order, rates=np.full(self.steps, workload.rate),
                          losses=np.zeros(self.steps))

@@ -36,10 +36,10 @@ def eps(dtype):
 
 
 def test_every_op_is_tested():
-    """Each op's name stands in a test of this family or, for gather and store, of the Program."""
+    """Each op's name stands in a test of this family or, where it takes a Run, of the executors."""
     folder = Path(__file__).parent
     text = "".join(p.read_text(encoding="utf-8") for p in (*folder.glob("test_kernels*.py"),
-                                                           folder / "test_program.py"))
+                                                           folder / "test_executors.py"))
     assert not [name for name in OPS if f".{name}(" not in text and f'"{name}"' not in text]
 
 

@@ -77,7 +77,7 @@ def fma_peak(int dtype, int64_t rounds):
 
 def all_finite(cnp.ndarray vector):
     """Whether a contiguous vector of float32 or float64 holds neither NaN nor infinity."""
-    cdef int dtype = DTYPES[cnp.PyArray_TYPE(vector)], finite
+    cdef int dtype = dtype_of(vector), finite
     cdef void *p = cnp.PyArray_DATA(vector)
     cdef Py_ssize_t n = vector.size
     with nogil:
@@ -177,91 +177,6 @@ cdef class RunState:
         return s.status, s.status_step, s.status_block, s.status_op, s.status_row
 
 
-cdef enum:
-    STACK_BYTES = 32768
-
-
-def call(int opcode, int dtype, tuple arrays, int n_inputs, tuple dims, tuple scalars,
-         double rate=0.0, int64_t update=1, double weight_sum=1.0):
-    """Run one op on arrays, each C-contiguous in its last axis or None; outputs are written in place.
-
-    An array of the op's dtype whose last axis is not a multiple of FNN_PAD is worked on in a padded copy.
-    Returns the loss where the op gives one."""
-    cdef fnn_call c
-    cdef fnn_run_state run
-    cdef fnn_array *a
-    cdef cnp.ndarray array
-    cdef int i, k, n = <int>len(arrays), real = 4 if dtype == FNN_F32 else 8
-    cdef Py_ssize_t need = 0, width, rows, ld, offset, workspace
-    cdef char *scratch
-    cdef char *heap = NULL
-    cdef char stack[STACK_BYTES]
-    cdef double loss = 0
-    memset(&c, 0, sizeof(int) * 8)
-    memset(&run, 0, sizeof(run))
-    c.n_operands = n
-    c.flags = 0
-    memset(c.dims, 0, sizeof(c.dims))
-    memset(c.scalars, 0, sizeof(c.scalars))
-    for i in range(<int>len(dims)):
-        c.dims[i] = dims[i]
-    for i in range(<int>len(scalars)):
-        c.scalars[i] = scalars[i]
-    for i in range(n):
-        a = &c.a[i]
-        memset(a, 0, sizeof(fnn_array))
-        if arrays[i] is None:
-            continue
-        array = arrays[i]
-        a.p = <char *>cnp.PyArray_DATA(array)
-        a.ndim = cnp.PyArray_NDIM(array)
-        a.written = i >= n_inputs
-        a.dtype = DTYPES[<int>cnp.PyArray_TYPE(array)]
-        for k in range(a.ndim):
-            a.n[k] = cnp.PyArray_DIM(array, k)
-            a.s[k] = cnp.PyArray_STRIDE(array, k) // cnp.PyArray_ITEMSIZE(array)
-        if a.dtype == dtype and a.n[a.ndim - 1] % FNN_PAD:
-            rows = a.n[0] if a.ndim == 2 else 1
-            need += rows * ((a.n[a.ndim - 1] + FNN_PAD - 1) // FNN_PAD * FNN_PAD) * real
-    workspace = fnn_call_workspace(opcode, dtype, &c)
-    need += workspace + 2 * FNN_ALIGN
-    if need > STACK_BYTES:
-        heap = <char *>PyMem_RawMalloc(need)
-        if heap == NULL:
-            raise MemoryError()
-    scratch = heap if heap != NULL else stack
-    scratch += (FNN_ALIGN - <uintptr_t>scratch % FNN_ALIGN) % FNN_ALIGN
-    run.workspace = scratch
-    offset = (workspace + FNN_ALIGN - 1) // FNN_ALIGN * FNN_ALIGN
-    for i in range(n):
-        a = &c.a[i]
-        if a.p == NULL or a.dtype != dtype or a.n[a.ndim - 1] % FNN_PAD == 0:
-            continue
-        width = a.n[a.ndim - 1]
-        rows = a.n[0] if a.ndim == 2 else 1
-        ld = (width + FNN_PAD - 1) // FNN_PAD * FNN_PAD
-        fnn_pad(scratch + offset, ld * real, a.p, a.s[0] * real, width * real, rows)
-        a.p = scratch + offset
-        a.s[0] = ld if a.ndim == 2 else 1
-        offset += rows * ld * real
-    run.losses = &loss
-    run.rates = &rate
-    run.update_count = update
-    with nogil:
-        fnn_call_alone(opcode, dtype, &c, &run, weight_sum)
-    for i in range(n_inputs, n):
-        a = &c.a[i]
-        if a.p == NULL or a.dtype != dtype or a.n[a.ndim - 1] % FNN_PAD == 0:
-            continue
-        array = arrays[i]
-        width = a.n[a.ndim - 1] * real
-        for k in range(<int>(a.n[0] if a.ndim == 2 else 1)):
-            memcpy(<char *>cnp.PyArray_DATA(array) + k * cnp.PyArray_STRIDE(array, 0), a.p + k * a.s[0] * real, width)
-    if heap != NULL:
-        PyMem_RawFree(heap)
-    return loss
-
-
 cdef int DTYPES[64]
 for _i in range(64):
     DTYPES[_i] = -1
@@ -271,9 +186,16 @@ DTYPES[<int>np.dtype(np.longlong).num] = DTYPES[<int>np.dtype("i8").num]
 DTYPES[<int>np.dtype(np.ulonglong).num] = DTYPES[<int>np.dtype("u8").num]
 
 
+cdef inline int dtype_of(cnp.ndarray array) noexcept:
+    cdef int number = cnp.PyArray_TYPE(array)
+    return DTYPES[number] if 0 <= number < 64 else -1
+
+
 def dtype_code(dtype):
     """The core's number of a NumPy dtype, or -1."""
-    return DTYPES[<int>np.dtype(dtype).num]
+    cdef int number = np.dtype(dtype).num
+    return DTYPES[number] if 0 <= number < 64 else -1
 
 
+include "_functional.pxi"
 include "_predict.pxi"

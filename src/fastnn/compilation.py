@@ -18,6 +18,9 @@ from .optimizers import Optimizer
 from .parameters import Numbers
 from .program import Builder, DType, Operand, Phase, Program
 
+LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
+CACHED_BLOCK = 1024  # rows whose activations stay in cache in narrow networks
+CACHED_PARAMETERS = 64 * 1024  # bytes: what such a network has at the most
 X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT = range(4)  # the arrays that a caller binds
 
 
@@ -129,6 +132,14 @@ class Compiled:
         rows = b.arena(shape, dtype)
         b.emit("gather", bound, rows, check_finite=check_finite)
         return rows
+
+    def block_rows(self, batch: int) -> int:
+        """Rows of a block of a step on `batch` rows: all, unless that would take much memory; where adding
+        up a gradient costs nothing, few enough that what passes between ops stays in cache."""
+        if batch <= CACHED_BLOCK:
+            return batch
+        small = self.numbers.memory.parameters.nbytes <= CACHED_PARAMETERS
+        return CACHED_BLOCK if small else min(batch, LARGEST_BLOCK)
 
     def reads_direct(self, X: np.ndarray) -> bool:
         """Whether the first layer can read these rows where they stand, and would gain by it."""

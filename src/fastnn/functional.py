@@ -1,8 +1,9 @@
 """The ops as functions on arrays, on the backend in use.
 
-Every function takes C-contiguous arrays of float32 or float64, all of one dtype, and returns new arrays;
-the optimizer steps change theirs in place. Nothing is checked beyond what keeps memory safe: these are the
-kernels, for experiments and tests; `fastnn.Sequential` is the way to train.
+Arrays are float32 or float64, all of one dtype, and C-contiguous; lists and other arrays are converted first,
+to the dtype of the first one. Results are new arrays; the optimizer steps change theirs in place. Shapes and
+labels are checked, other values are not: these are the kernels, for experiments and tests;
+`fastnn.Sequential` is the way to train.
 
 Examples
 --------
@@ -14,14 +15,16 @@ array([[0., 2.]])
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import backends, checks
 from .activations import ACTIVATIONS
 from .backends.numpy_kernels import Step
+from .checks_arrays import describe, packed
 from .program import OPS
 
 __all__ = [
@@ -30,202 +33,317 @@ __all__ = [
     "softmax_cross_entropy", "softmax_forward", "squared_error", "standardize",
 ]
 
-_REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
+_REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # as the core counts them
 
 
 def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 1.0, rate: float = 0.0,
          update: int = 1, **settings: Any) -> float:
-    """Run one op on arrays in the order of its operands (None: absent); outputs are written in place.
+    """Run any op on arrays in the order of its operands (None: absent); outputs are written in place.
 
-    Returns the loss, which only loss_sum gives. Ops on a Run's rows (gather) want a Program.
+    Their shapes are not checked. Returns the loss, which only loss_sum gives. Ops on a Run's rows (gather)
+    want a Program.
+
+    Examples
+    --------
+    >>> call("loss_sum", (np.array([1.0, 2.0]), None), weight_sum=2)
+    1.5
     """
     schema = OPS[name]
+    if len(arrays) != len(schema.operands):
+        raise ValueError(f"arrays: expected {len(schema.operands)} for {name} "
+                         f"({', '.join(schema.operands)}), got {len(arrays)}")
     settings = {**dict.fromkeys(schema.dims, 0), **dict.fromkeys(schema.scalars, 0.0), **settings}
     if backends.backend() == "numpy":
         step = Step(rate=rate, update=update, weight_sum=weight_sum)
         with np.errstate(all="ignore"):
             schema.kernel(*arrays, step=step, **settings)
-        return step.loss
+        return float(step.loss)
     native = backends.native
     dims = tuple(native.setting(n, settings[n]) for n in schema.dims)
     scalars = tuple(settings[n] for n in schema.scalars)
-    dtype = next(_REALS[a.dtype] for a in arrays if a is not None)
+    dtype = next(_REALS[a.dtype] for a in arrays if a is not None and a.dtype in _REALS)
     return native.core.call(native.OPCODES[name], dtype, tuple(arrays), len(schema.inputs), dims, scalars,
                             rate, update, weight_sum)
 
 
-def _array(name: str, value: Any, ndim: int, like: np.ndarray | None = None) -> np.ndarray:
-    if type(value) is np.ndarray and value.dtype in _REALS and value.ndim == ndim \
-            and value.flags.c_contiguous and (like is None or value.dtype == like.dtype):
-        return value
-    array = np.asarray(value)
-    dtype = like.dtype if like is not None else array.dtype if array.dtype in _REALS else np.dtype(np.float64)
-    if array.ndim != ndim:
-        raise ValueError(f"{name}: expected {ndim} dimensions, got shape {array.shape}")
+# ---------------------------------------------------------------------------------------------- signatures
+
+class _Form(NamedTuple):
+    """A shape that an operand may have."""
+
+    dims: str  # a letter for each axis, or "*": one or two axes
+    dtype: np.dtype | None  # None: that of the op
+    below: str  # the letter whose size labels stay below, or ""
+
+
+class _Operand(NamedTuple):
+    name: str
+    optional: bool
+    forms: tuple[_Form, ...]
+
+
+def _operand(text: str) -> _Operand:
+    name, _, forms = text.partition(":")
+    return _Operand(name.rstrip("?"), name.endswith("?"), tuple(map(_form, forms.split("|"))))
+
+
+def _form(text: str) -> _Form:
+    dims, _, below = text.partition("<")
+    dims, _, dtype = dims.partition(".")
+    return _Form(dims, np.dtype("i8") if below else np.dtype(dtype) if dtype else None, below)
+
+
+class _Op:
+    """An op by its signature, and the way of arrays that the core cannot use as they stand.
+
+    In ``x:bi w:io b?:o -> y:bo`` letters are sizes and ``?`` marks what may be None. ``b.f8`` is float64 in
+    every op: weights of the rows, whose sum a mean divides by. ``bn|b<n`` is one of two: rows, or int64
+    labels below n. ``*`` is one or two axes, the same everywhere. What is right of ``->`` is made here; what
+    is right of ``=>`` is given too, and changed in place. Besides its arrays (a tuple) an op takes the
+    activation, its other settings (a tuple, in the schema's order), the rate and the number of the update.
+    """
+
+    def __init__(self, name: str, signature: str, fixed: dict[str, int]) -> None:
+        inputs, arrow, outputs = re.split(" ([-=]>) ", signature)
+        self.schema, self.fixed, self.n_inputs = OPS[name], fixed, len(inputs.split())
+        self.operands = tuple(map(_operand, f"{inputs} {outputs}".split()))
+        self.in_place = arrow == "=>"
+        self.core: Any = None
+        if backends.native:
+            codes = backends.native.ACTIVATION_CODES if "activation" in self.schema.dims else None
+            self.core = backends.native.core.Op(
+                backends.native.OPCODES[name], self.operands, self.n_inputs, self.in_place,
+                next(iter(fixed.values()), 0), codes, self.convert)
+
+    def convert(self, given: Sequence[Any], activation: Any = None, scalars: Sequence[Any] = (),
+                rate: Any = 0.0, update: Any = 1) -> Any:
+        """What the core's ``run`` does, for all that it leaves to Python: conversions, errors, and NumPy."""
+        if "activation" in self.schema.dims:
+            checks.lookup("activation", activation, ACTIVATIONS)
+        numbers = tuple(_number(n, value) for n, value in zip(self.schema.scalars, scalars, strict=False))
+        rate, update = _number("rate", rate), checks.positive_int("update", update)
+        arrays = [_plain(o, value) for o, value in zip(self.operands, given, strict=False)]
+        leader = arrays[self.n_inputs if self.in_place else 0]
+        dtype = leader.dtype if leader is not None and leader.dtype in _REALS else np.dtype(np.float64)
+        if self.in_place:
+            for o, value in zip(self.operands[self.n_inputs:], given[self.n_inputs:], strict=True):
+                _check_writable(o, value, dtype)
+        sizes: dict[str, Any] = {}
+        arrays = [a if a is None else _fitted(o, a, dtype, sizes)
+                  for o, a in zip(self.operands, arrays, strict=False)]
+        if backends.backend() == "native":
+            results = self.core.run_converted(tuple(arrays), activation, numbers, rate, update)
+            assert results is not NotImplemented, f"{self.schema.name} refuses what was converted for it"
+        else:
+            results = self._run_numpy(arrays, activation, numbers, rate, update, sizes, dtype)
+        for array, value in zip(arrays[self.n_inputs:], given[self.n_inputs:], strict=True):
+            if not np.may_share_memory(array, value):  # type: ignore[arg-type]
+                value[...] = array
+        return results
+
+    def _run_numpy(self, arrays: list[np.ndarray | None], activation: Any, numbers: tuple[float, ...],
+                   rate: float, update: int, sizes: dict[str, Any], dtype: np.dtype) -> Any:
+        made = [np.empty([sizes[letter] for letter in o.forms[0].dims], o.forms[0].dtype or dtype)
+                for o in self.operands[len(arrays):]]
+        weights = [a for a, o in zip(arrays, self.operands, strict=False)
+                   if a is not None and o.forms[0].dtype is not None]
+        weight_sum = float(weights[0].sum()) if weights else sizes.get("b", 1)
+        settings: dict[str, Any] = {**self.fixed, **dict(zip(self.schema.scalars, numbers, strict=False))}
+        if activation is not None:
+            settings["activation"] = activation
+        absent = [None] * (len(self.schema.operands) - len(self.operands))
+        call(self.schema.name, [*arrays, *made, *absent], weight_sum=weight_sum, rate=rate, update=update,
+             **settings)
+        return tuple(made) if len(made) > 1 else made[0] if made else None
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected a number, got {describe(value)}") from None
+
+
+def _plain(o: _Operand, value: Any) -> np.ndarray | None:
+    if value is None and o.optional:
+        return None
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{o.name}: expected an array of numbers, got {describe(value)}: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: expected numbers, got dtype {array.dtype}")
-    return np.ascontiguousarray(array, dtype)
-
-
-def _same(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    if array.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+        raise TypeError(f"{o.name}: expected an array of numbers, got {describe(value)}")
     return array
 
 
-def _activation(name: str) -> str:
-    if name not in ACTIVATIONS:
-        checks.lookup("activation", name, ACTIVATIONS)
-    return name
+def _check_writable(o: _Operand, value: Any, dtype: np.dtype) -> None:
+    expected = f"{o.name}: expected a writable array of {dtype}, it is changed in place"
+    if not isinstance(value, np.ndarray) or value.dtype != dtype:
+        raise TypeError(f"{expected}, got {describe(value)}")
+    if not value.flags.writeable:
+        raise ValueError(f"{expected}, got a read-only one")
+
+
+_SIZES = {"b": "rows", "i": "n_in", "o": "n_out", "n": "n"}
+
+
+def _expected(form: _Form, sizes: dict[str, Any]) -> str:
+    if form.dims == "*":
+        return f"shape {sizes['*']}" if "*" in sizes else "shape (n,) or (rows, n)"
+    shape = ", ".join(str(sizes.get(letter, _SIZES[letter])) for letter in form.dims)
+    labels = f"labels 0..{sizes[form.below] - 1} of " if form.below else ""
+    return f"{labels}shape ({shape}{',' * (len(form.dims) == 1)})"
+
+
+def _fitted(o: _Operand, array: np.ndarray, dtype: np.dtype, sizes: dict[str, Any]) -> np.ndarray:
+    """The array as the kernels take it; notes its sizes."""
+    expected = f"{o.name}: expected {' or '.join(_expected(form, sizes) for form in o.forms)}"
+    for form in o.forms:
+        if form.dims == "*":
+            new, fits = {"*": array.shape}, array.ndim in (1, 2)
+        else:
+            new, fits = dict(zip(form.dims, array.shape, strict=False)), array.ndim == len(form.dims)
+        if fits and all(sizes.get(letter, n) == n for letter, n in new.items()):
+            break
+    else:
+        raise ValueError(f"{expected}, got {describe(array)}")
+    if any(n == 0 and letter != "b" for letter, n in new.items()):
+        raise ValueError(f"{expected} with at least one column, got {describe(array)}")
+    sizes.update(new)
+    with np.errstate(all="ignore"):
+        converted = packed(array, form.dtype or dtype)
+    if form.below:
+        wrong = (converted != array) | (converted < 0) | (converted >= sizes[form.below])
+        if wrong.any():
+            raise ValueError(f"{expected}, got {array[wrong][0]} at row {np.argmax(wrong)}")
+    return converted
+
+
+# ------------------------------------------------------------------------------------------- the functions
+
+def _op(name: str, signature: str, **fixed: int) -> Callable[..., Any]:
+    op = _Op(name, signature, fixed)
+    return op.core.run if op.core else op.convert
+
+
+_dense_forward = _op("dense_forward", "x:bi w:io b?:o -> y:bo")
+_dense_backward_input = _op("dense_backward_input", "dy:bo w:io f?:bi -> dx:bi")
+_dense_backward_parameters = _op("dense_backward_parameters", "x:bi dy:bo -> dw:io db:o")
+_activation_forward = _op("activation_forward", "x:bn -> y:bn")
+_activation_backward = _op("activation_backward", "dy:bn f:bn -> dx:bn")
+_softmax_forward = _op("softmax_forward", "x:bn -> y:bn")
+_softmax_backward = _op("softmax_backward", "dy:bn y:bn -> dx:bn")
+_softmax_cross_entropy = _op("softmax_cross_entropy",
+                             "logits:bn target:bn|b<n sample_weight?:b.f8 -> y:bn dlogits:bn row_loss:b.f8")
+_sigmoid_cross_entropy = _op("sigmoid_cross_entropy",
+                             "logits:bn target:bn sample_weight?:b.f8 -> y:bn dlogits:bn row_loss:b.f8")
+_squared_error = _op("squared_error", "y:bn target:bn sample_weight?:b.f8 -> dy:bn row_loss:b.f8")
+_standardize = _op("standardize", "x:bn mean:n scale:n -> y:bn")
+_sgd = _op("sgd", "dw:* => w:*")
+_momentum = _op("momentum", "dw:* => w:* velocity:*")
+_nesterov = _op("nesterov", "dw:* => w:* velocity:*")
+_adam = _op("adam", "dw:* => w:* mean:* square:*", correct=1)
 
 
 def dense_forward(x: Any, w: Any, b: Any = None, activation: str = "identity") -> np.ndarray:
     """y = f(x w + b): x (B, n_in), w (n_in, n_out), b (n_out) or None."""
-    x = _array("x", x, 2)
-    w = _array("w", w, 2, x)
-    if w.shape[0] != x.shape[1]:
-        raise ValueError(f"w: expected shape ({x.shape[1]}, n_out), got {w.shape}")
-    if b is not None:
-        b = _same("b", _array("b", b, 1, x), w.shape[1:])
-    y = np.empty((x.shape[0], w.shape[1]), x.dtype)
-    call("dense_forward", (x, w, b, y, None), activation=_activation(activation))
-    return y
+    return _dense_forward((x, w, b), activation)
 
 
 def dense_backward_input(dy: Any, w: Any, f: Any = None, activation: str = "identity") -> np.ndarray:
-    """dx = (dy w^T) * f'(f): dy (B, n_out), w (n_in, n_out); f is what the activation's slope takes."""
-    dy = _array("dy", dy, 2)
-    w = _array("w", w, 2, dy)
-    _same("dy", dy, (dy.shape[0], w.shape[1]))
-    dx = np.empty((dy.shape[0], w.shape[0]), dy.dtype)
-    if f is not None:
-        f = _same("f", _array("f", f, 2, dy), dx.shape)
-    call("dense_backward_input", (dy, w, f, dx), activation=_activation(activation))
-    return dx
+    """dx = (dy w^T) * f': dy (B, n_out), w (n_in, n_out); f (B, n_in) or None is what the slope f' of the
+    activation below is a function of, its output or input (see `fastnn.activations`).
+    """
+    return _dense_backward_input((dy, w, f), activation)
 
 
 def dense_backward_parameters(x: Any, dy: Any) -> tuple[np.ndarray, np.ndarray]:
-    """dw = x^T dy and db = the column sums of dy."""
-    x = _array("x", x, 2)
-    dy = _array("dy", dy, 2, x)
-    _same("dy", dy, (x.shape[0], dy.shape[1]))
-    dw, db = np.empty((x.shape[1], dy.shape[1]), x.dtype), np.empty(dy.shape[1], x.dtype)
-    call("dense_backward_parameters", (x, dy, dw, db))
-    return dw, db
+    """dw = x^T dy and db = the column sums of dy: x (B, n_in), dy (B, n_out)."""
+    return _dense_backward_parameters((x, dy))
 
 
 def activation_forward(x: Any, activation: str) -> np.ndarray:
     """y = f(x), x (B, n)."""
-    x = _array("x", x, 2)
-    y = np.empty_like(x)
-    call("activation_forward", (x, y), activation=_activation(activation))
-    return y
+    return _activation_forward((x,), activation)
 
 
 def activation_backward(dy: Any, f: Any, activation: str) -> np.ndarray:
     """dx = dy * f', f' in terms of the activation's output or input `f` (see `fastnn.activations`)."""
-    dy = _array("dy", dy, 2)
-    f = _same("f", _array("f", f, 2, dy), dy.shape)
-    dx = np.empty_like(dy)
-    call("activation_backward", (dy, f, dx), activation=_activation(activation))
-    return dx
+    return _activation_backward((dy, f), activation)
 
 
 def softmax_forward(x: Any) -> np.ndarray:
-    """softmax of each row of x (B, n)."""
-    x = _array("x", x, 2)
-    y = np.empty_like(x)
-    call("softmax_forward", (x, y))
-    return y
+    """softmax of each row of x (B, n).
+
+    Examples
+    --------
+    >>> softmax_forward([[0.0, 0.0]])
+    array([[0.5, 0.5]])
+    """
+    return _softmax_forward((x,))
 
 
 def softmax_backward(dy: Any, y: Any) -> np.ndarray:
-    """dx_ij = y_ij (dy_ij - sum_k dy_ik y_ik)."""
-    dy = _array("dy", dy, 2)
-    y = _same("y", _array("y", y, 2, dy), dy.shape)
-    dx = np.empty_like(dy)
-    call("softmax_backward", (dy, y, dx))
-    return dx
-
-
-def _loss(op: str, output: Any, target: Any, sample_weight: Any, labels: bool, **settings: Any,
-          ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    output = _array("output", output, 2)
-    rows, n = output.shape
-    if labels and np.ndim(target) == 1:
-        target = np.ascontiguousarray(target, np.int64)
-        if target.size and not 0 <= target.min() <= target.max() < n:
-            raise ValueError(f"target: expected labels 0..{n - 1}, got {target.min()}..{target.max()}")
-        _same("target", target, (rows,))
-    else:
-        target = _same("target", _array("target", target, 2, output), output.shape)
-    if sample_weight is not None:
-        sample_weight = _same("sample_weight", np.ascontiguousarray(sample_weight, np.float64), (rows,))
-    weight_sum = float(rows if sample_weight is None else sample_weight.sum())
-    y, dy, row_loss = np.empty_like(output), np.empty_like(output), np.empty(rows)
-    outputs = (dy, row_loss) if op == "squared_error" else (y, dy, row_loss)
-    call(op, (output, target, sample_weight, *outputs), weight_sum=weight_sum, **settings)
-    return y, dy, row_loss
+    """dx_ij = y_ij (dy_ij - sum_k dy_ik y_ik), y (B, n) the softmax's output."""
+    return _softmax_backward((dy, y))
 
 
 def softmax_cross_entropy(logits: Any, target: Any,
                           sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities, gradient of the mean loss for the logits, and each row's loss (float64).
+    """Probabilities, gradient of the mean loss for the logits (B, n), and each row's loss (float64).
 
-    `target`: labels (B,) or rows (B, n).
+    `target` holds labels (B,) or rows (B, n). Weights (B,) weigh the mean, not the rows' losses.
+
+    Examples
+    --------
+    >>> probability, dlogits, row_loss = softmax_cross_entropy([[0.0, 0.0]], [1])
+    >>> dlogits
+    array([[ 0.5, -0.5]])
     """
-    return _loss("softmax_cross_entropy", logits, target, sample_weight, True)
+    return _softmax_cross_entropy((logits, target, sample_weight))
 
 
 def sigmoid_cross_entropy(logits: Any, target: Any,
                           sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities, gradient of the mean loss for the logits, each row's loss (float64); target (B, n)."""
-    return _loss("sigmoid_cross_entropy", logits, target, sample_weight, False)
+    return _sigmoid_cross_entropy((logits, target, sample_weight))
 
 
 def squared_error(y: Any, target: Any, sample_weight: Any = None,
                   factor: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the mean loss for y, and each row's loss factor * sum_j (y_ij - t_ij)^2 (float64)."""
-    return _loss("squared_error", y, target, sample_weight, False, factor=factor)[1:]
+    return _squared_error((y, target, sample_weight), None, (factor,))
 
 
 def standardize(x: Any, mean: Any, scale: Any) -> np.ndarray:
-    """y_ij = (x_ij - mean_j) scale_j."""
-    x = _array("x", x, 2)
-    mean, scale = (_same(n, _array(n, v, 1, x), x.shape[1:]) for n, v in (("mean", mean), ("scale", scale)))
-    y = np.empty_like(x)
-    call("standardize", (x, mean, scale, y))
-    return y
+    """y_ij = (x_ij - mean_j) scale_j, x (B, n)."""
+    return _standardize((x, mean, scale))
 
 
-def _update(op: str, arrays: Sequence[np.ndarray], rate: float, update: int = 1, **scalars: float) -> None:
-    for name, array in zip(OPS[op].operands, arrays, strict=True):
-        if not isinstance(array, np.ndarray) or array.dtype != arrays[0].dtype or array.dtype not in _REALS \
-                or array.shape != arrays[0].shape or array.ndim not in (1, 2) or not array.flags.c_contiguous:
-            raise ValueError(f"{name}: expected a C-contiguous {arrays[0].dtype} array of shape "
-                             f"{arrays[0].shape}")
-        if name != "dw" and not array.flags.writeable:
-            raise ValueError(f"{name}: expected a writable array, it is changed in place")
-    call(op, arrays, rate=rate, update=update, rate_factor=1.0, **scalars)
+def sgd(dw: Any, w: np.ndarray, rate: float) -> None:
+    """w -= rate dw, in place.
+
+    Examples
+    --------
+    >>> w = np.ones(2)
+    >>> sgd([1.0, 2.0], w, rate=0.5)
+    >>> w
+    array([0.5, 0. ])
+    """
+    _sgd((dw, w), None, (1.0,), rate)
 
 
-def sgd(dw: np.ndarray, w: np.ndarray, rate: float) -> None:
-    """w -= rate dw, in place."""
-    _update("sgd", (dw, w), rate)
-
-
-def momentum(dw: np.ndarray, w: np.ndarray, velocity: np.ndarray, rate: float, beta: float = 0.9) -> None:
+def momentum(dw: Any, w: np.ndarray, velocity: np.ndarray, rate: float, beta: float = 0.9) -> None:
     """velocity = beta velocity - rate dw; w += velocity, in place."""
-    _update("momentum", (dw, w, velocity), rate, beta1=beta)
+    _momentum((dw, w, velocity), None, (1.0, beta), rate)
 
 
-def nesterov(dw: np.ndarray, w: np.ndarray, velocity: np.ndarray, rate: float, beta: float = 0.9) -> None:
+def nesterov(dw: Any, w: np.ndarray, velocity: np.ndarray, rate: float, beta: float = 0.9) -> None:
     """velocity = beta velocity - rate dw; w += beta velocity - rate dw, in place."""
-    _update("nesterov", (dw, w, velocity), rate, beta1=beta)
+    _nesterov((dw, w, velocity), None, (1.0, beta), rate)
 
 
-def adam(dw: np.ndarray, w: np.ndarray, mean: np.ndarray, square: np.ndarray, rate: float, update: int,
+def adam(dw: Any, w: np.ndarray, mean: np.ndarray, square: np.ndarray, rate: float, update: int,
          beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> None:
     """Adam's `update`-th step (from 1), in place; see `fastnn.Adam`."""
-    _update("adam", (dw, w, mean, square), rate, update, correct=1, beta1=beta_1, beta2=beta_2,
-            epsilon=epsilon)
+    _adam((dw, w, mean, square), None, (1.0, beta_1, beta_2, epsilon), rate, update)

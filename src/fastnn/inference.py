@@ -24,7 +24,6 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
     dtype = compiled.numbers.dtype
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
     rows = min(rows, -(-len(X) // 64) * 64)  # few sizes, so that Runs are used again
-    rows = min(rows, len(X))
     loss = total = 0.0
     if X.size > SMALL and compiled.reads_direct(X):
         entry = entry._replace(direct=True)

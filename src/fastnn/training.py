@@ -22,7 +22,6 @@ from .inference import step_weights
 from .layers import Standardize
 from .model import Sequential
 
-LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
 SNAPSHOT_SHARE = 0.01  # of the time of training that copying the last good numbers may take
 
@@ -232,7 +231,7 @@ class _Arrays:
         self.batch, self.shuffle = batch, shuffle
         self.rows, self.steps = len(X), -(-len(X) // batch)
         self.rates, self.losses = np.empty(self.steps), np.zeros(self.steps)
-        self.block = min(batch, LARGEST_BLOCK)
+        self.block = model._compiled.block_rows(batch)
         self.staged = not checks.is_gatherable(X)
         self.outputs = np.empty((self.rows, *model.output_shape), model.dtype) if model.metrics else None
         self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None,

@@ -58,7 +58,16 @@ def _checked(name: str, source: str) -> str:
     return name
 
 
-_current = _checked(os.environ.get("FASTNN_BACKEND") or ("native" if native else "numpy"), "FASTNN_BACKEND")
+def _choose(name: str) -> None:
+    """The one place where the choice changes; the core keeps a copy, for calls too short to ask here."""
+    global _current
+    _current = name
+    if native:
+        native.core.set_in_use(name == "native")
+
+
+_current = ""
+_choose(_checked(os.environ.get("FASTNN_BACKEND") or ("native" if native else "numpy"), "FASTNN_BACKEND"))
 if native and os.environ.get("FASTNN_ISA"):
     native.select_isa(os.environ["FASTNN_ISA"], "FASTNN_ISA")
     _isa_reason = "chosen by FASTNN_ISA"
@@ -107,13 +116,11 @@ class use_backend(AbstractContextManager):
     """
 
     def __init__(self, name: str) -> None:
-        global _current
         self.before = _current
-        _current = _checked(name, "use_backend")
+        _choose(_checked(name, "use_backend"))
 
     def __exit__(self, *exception) -> None:
-        global _current
-        _current = self.before
+        _choose(self.before)
 
 
 def isa() -> str | None:
