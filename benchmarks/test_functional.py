@@ -9,7 +9,6 @@ import pytest
 
 import fastnn as fnn
 from fastnn import backends
-from fastnn import functional as F
 from fastnn.program import OPS
 
 CALLS, REPEATS = 2000, 20_001
@@ -58,7 +57,7 @@ def kernel_nanoseconds(name, arrays, dims, scalars):
 @pytest.mark.parametrize("name", CASES)
 def test_overhead(benchmark, capsys, name):
     code, *kernel = CASES[name]
-    timer = timeit.Timer(code, globals=globals())
+    timer = timeit.Timer(code, globals={**globals(), "F": fnn.functional})
     with fnn.use_backend("native"):
         benchmark.pedantic(timer.timeit, (CALLS,), rounds=25, warmup_rounds=1)
         if benchmark.stats is None:  # --benchmark-disable
@@ -67,5 +66,5 @@ def test_overhead(benchmark, capsys, name):
     empty_ns = nanoseconds(timeit.Timer(backends.native.core.max_threads), CALLS)
     benchmark.extra_info.update({"ns": ns, "kernel_ns": kernel_ns, "overhead_ns": ns - kernel_ns})
     with capsys.disabled():
-        print(f"\n{name:<22} {ns:5.0f} ns a call, {kernel_ns:4.0f} in the kernel, overhead {ns - kernel_ns:4.0f}; "
-              f"a call that does nothing {empty_ns:3.0f}", end="")
+        print(f"\n{name:<22} {ns:5.0f} ns a call, {kernel_ns:4.0f} in the kernel, "
+              f"overhead {ns - kernel_ns:4.0f}; a call that does nothing {empty_ns:3.0f}", end="")

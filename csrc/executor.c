@@ -146,12 +146,12 @@ int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run
 
 /* ---- running ---- */
 
-/* the sum of the weights of the step's rows */
+/* the sum of the weights of the step's rows; 1 where all are zero, so that loss and gradient are zero too */
 static double weight_sum(const fnn_run_state *run, int64_t row, int64_t rows) {
   if (!run->row_weight) return (double)rows;
   double sum = 0;
   for (int64_t i = row; i < row + rows; i++) sum += run->row_weight[run->index ? run->index[i] : i];
-  return sum;
+  return sum > 0 ? sum : 1;
 }
 
 #define FNN_SCAN(real)                                        \

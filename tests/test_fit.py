@@ -7,6 +7,7 @@ import pytest
 import fastnn as fnn
 from conftest import assert_close, assert_same_bits, rounding
 from fastnn.data import load_digits, train_test_split
+from fastnn.optimizers import OPTIMIZERS
 from steps import net, samples
 
 
@@ -45,13 +46,13 @@ def test_digits(backend, dtype):
     assert results == {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
 
 
-@pytest.mark.parametrize("optimizer, rate", [("sgd", 0.1), ("momentum", 0.02), ("nesterov", 0.02), ("adam", 0.003)])
-def test_every_optimizer_learns(backend, optimizer, rate):
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_learns(backend, optimizer):
     X, X_test, y, y_test = digits()
-    model = fnn.Sequential([fnn.Flatten(), fnn.Standardize(), fnn.Dense(32, "tanh"), fnn.Dense(10, "softmax")],
-                           (8, 8))
+    layers = [fnn.Flatten(), fnn.Standardize(), fnn.Dense(32, "tanh"), fnn.Dense(10, "softmax")]
+    model = fnn.Sequential(layers, (8, 8))
     model.compile(optimizer, metrics="accuracy")
-    model.optimizer.learning_rate = rate
+    model.optimizer.learning_rate = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02}.get(optimizer, 0.003)
     model.fit(X, y, epochs=10, verbose=0)
     assert model.evaluate(X_test, y_test)["accuracy"] > 0.93
 
@@ -148,8 +149,8 @@ def test_validation_split_takes_the_last_rows(backend):
     weight = np.linspace(0.5, 1.5, 100)
     split, data = small(metrics=["accuracy"]), small(metrics=["accuracy"])
     a = split.fit(X, y, validation_split=0.25, sample_weight=weight, epochs=2, verbose=0)
-    b = data.fit(X[:75], y[:75], validation_data=(X[75:], y[75:], weight[75:]), sample_weight=weight[:75], epochs=2,
-                 verbose=0)
+    b = data.fit(X[:75], y[:75], validation_data=(X[75:], y[75:], weight[75:]), sample_weight=weight[:75],
+                 epochs=2, verbose=0)
     assert a.history == b.history
     assert_same_model(split, data)
     assert a["val_loss"][-1] == split.evaluate(X[75:], y[75:], sample_weight=weight[75:])["loss"]
@@ -270,7 +271,8 @@ def test_callbacks_in_order(backend):
     model.fit(X, y, batch_size=16, epochs=2, callbacks=callbacks, verbose=0)
     expected = [("on_train_begin",)]
     for epoch in range(2):
-        expected += [("on_epoch_begin", epoch), ("on_batch_end", 0), ("on_batch_end", 1), ("on_epoch_end", epoch)]
+        expected += [("on_epoch_begin", epoch), ("on_batch_end", 0), ("on_batch_end", 1),
+                     ("on_epoch_end", epoch)]
     expected.append(("on_train_end",))
     assert calls == [(name, *call) for call in expected for name in "ab"]
     assert callbacks[0].model is model
@@ -279,10 +281,14 @@ def test_callbacks_in_order(backend):
 
 def test_stop_training(backend):
     X, y = samples(64)
-    at_epoch = fnn.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", epoch == 2))
+
+    def stop_after(number):
+        return lambda step, logs: setattr(model, "stop_training", step == number)
+
+    at_epoch = fnn.LambdaCallback(on_epoch_end=stop_after(2))
+    at_step = fnn.LambdaCallback(on_batch_end=stop_after(1))
     model = small()
     assert len(model.fit(X, y, epochs=9, callbacks=at_epoch, verbose=0)) == 3
-    at_step = fnn.LambdaCallback(on_batch_end=lambda step, logs: setattr(model, "stop_training", step == 1))
     model = small()
     assert len(model.fit(X, y, batch_size=16, epochs=9, callbacks=at_step, verbose=0)) == 1
     assert model.update_count == 2
@@ -343,7 +349,8 @@ def test_standardize(backend, dtype):
 def test_standardize_for_all_features():
     X = np.random.default_rng(0).uniform(0, 16, (100, 4, 4)).round()
     X[:, 0] = 0
-    model = fnn.Sequential([fnn.Standardize(per_feature=False), fnn.Flatten(), fnn.Dense(2, "softmax")], (4, 4))
+    layers = [fnn.Standardize(per_feature=False), fnn.Flatten(), fnn.Dense(2, "softmax")]
+    model = fnn.Sequential(layers, (4, 4))
     model.compile()
     model.fit(X, np.arange(100) % 2, verbose=0)
     state = model.state_dict()
@@ -364,7 +371,7 @@ def test_memmaps(backend, code, tmp_path):
     rows = np.memmap(tmp_path / "y", "u1", "w+", shape=(100, 3))
     rows[...] = np.eye(3)[y]
     for targets, shuffle in ((y, True), (y, False), (rows, True), (rows, False)):
-        from_file, from_memory = small("float32", metrics=["accuracy"]), small("float32", metrics=["accuracy"])
+        from_file, from_memory = (small("float32", metrics=["accuracy"]) for _ in range(2))
         got = from_file.fit(np.memmap(tmp_path / "X", code, "r", shape=X.shape), targets, batch_size=16,
                             shuffle=shuffle, validation_split=0.2, epochs=2, verbose=0)
         expected = from_memory.fit(X.astype("f4"), np.array(targets), batch_size=16, shuffle=shuffle,

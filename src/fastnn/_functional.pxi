@@ -2,9 +2,9 @@
 # costs more than computing; so checks, outputs and dispatch are here, and errors are left to Python.
 cimport cython
 from cpython.dict cimport PyDict_GetItem
-from cpython.object cimport PyObject
 from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 
@@ -149,12 +149,13 @@ cdef bint labels_fit(const int64_t *label, Py_ssize_t n, int64_t n_classes) noex
     return True
 
 
-cdef double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
+cdef double sum_of_weights(const double *x, Py_ssize_t n) noexcept nogil:
+    """1 where all are zero, so that loss and gradient are zero too."""
     cdef Py_ssize_t i
     cdef double sum = 0
     for i in range(n):
         sum += x[i]
-    return sum
+    return sum if sum != 0 else 1
 
 
 cdef bint in_use = False
@@ -292,7 +293,7 @@ cdef class Op:
             if f.below >= 0 and not labels_fit(<const int64_t *>a.p, a.n[0], size[f.below]):
                 return REAL
             if f.dtype == FNN_F64:
-                weight_sum[0], weighted = sum_of(<const double *>a.p, a.n[0]), True
+                weight_sum[0], weighted = sum_of_weights(<const double *>a.p, a.n[0]), True
         if self.rows >= 0 and not weighted:
             weight_sum[0] = size[self.rows]
         return real

@@ -141,8 +141,13 @@ class Compiled:
         small = self.numbers.memory.parameters.nbytes <= CACHED_PARAMETERS
         return CACHED_BLOCK if small else min(batch, LARGEST_BLOCK)
 
-    def reads_direct(self, X: np.ndarray) -> bool:
-        """Whether the first layer can read these rows where they stand, and would gain by it."""
+    def reads_direct(self, X: np.ndarray, y: np.ndarray | None = None) -> bool:
+        """Whether the first layer can read these rows where they stand, and would gain by it.
+
+        Then the loss does so with the targets, which must not be in a file: those are looked at on the way.
+        """
+        if y is not None and checks.is_memmap(y):
+            return False
         first = next((layer for layer in self.layers if layer.emits), None)
         return first is not None and first.reads_unpadded and X.dtype == self.numbers.dtype and \
             checks.is_gatherable(X) and not checks.is_memmap(X) and X.strides[0] % 2048 != 0
@@ -160,7 +165,7 @@ class Compiled:
         """Targets, layers, loss: the network's output and the loss's gradient."""
         assert self.loss is not None
         target = self._rows(b, entry, TARGET_SLOT, ("B",), np.int64) if entry.labels else \
-            self._rows(b, entry, TARGET_SLOT, ("B", n_out), b.dtype)
+            self._rows(b, entry, TARGET_SLOT, ("B", n_out), b.dtype, check_finite=1)
         weight = self._rows(b, entry, WEIGHT_SLOT, ("B",), np.float64) if entry.weighted else None
         fused = self.loss.op(self.layers[-1].activation, n_out)
         value = self._emit_forward(b, value, fused)

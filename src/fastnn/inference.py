@@ -25,7 +25,7 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
     rows = min(rows, -(-len(X) // 64) * 64)  # few sizes, so that Runs are used again
     loss = total = 0.0
-    if X.size > SMALL and compiled.reads_direct(X):
+    if X.size > SMALL and compiled.reads_direct(X, y):
         entry = entry._replace(direct=True)
     with compiled.borrow(entry, rows) as run:
         for part in _gatherable_parts(X, rows):
@@ -38,7 +38,7 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
             run.begin(walk)
             halt = run.execute(0, walk.steps)
             if halt:
-                raise checks.nonfinite_row(X, part.start + halt.row, dtype=dtype)
+                raise nonfinite_row(X, y, part.start + halt.row, dtype)
             if walk.losses is not None:
                 weights = step_weights(walk)
                 loss, total = loss + float(walk.losses @ weights), total + float(weights.sum())
@@ -70,6 +70,13 @@ class BoundModel:
             run.begin(Pass(len(X), len(X), len(X), row_weight=self.weight, losses=np.zeros(1)))
             run.execute(0, 1)
         return model._numbers.named_gradients()
+
+
+def nonfinite_row(X: np.ndarray, y: np.ndarray | None, row: int, dtype: np.dtype) -> ValueError:
+    """The error for a row of samples or targets that turned out not to be finite while it was gathered."""
+    with np.errstate(over="ignore"):
+        in_targets = y is not None and bool(np.isfinite(X[row].astype(dtype)).all())
+    return checks.nonfinite_row(y if in_targets else X, row, "y" if in_targets else "X", dtype)
 
 
 def step_weights(walk: Pass) -> np.ndarray:

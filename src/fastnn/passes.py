@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .program import OPS, Builder, Kind, Op, Operand, Phase, Program, Space, resolve
+from .program import OPS, Builder, Kind, Op, Phase, Program, Space
 
-# Larger weights are updated by an op of their own: their gradient, their states and they themselves do not
-# stay in cache together, and a straight walk over them is what the memory likes best.
-LARGEST_FUSED = 512 * 1024  # bytes of weights
 MAX_STATES = 3  # state arrays of an optimizer, as in csrc/optimizer.inc
 
 
@@ -60,7 +57,7 @@ def fuse_updates(ops: list[Op]) -> list[Op]:
     result: list[Op] = []
     gone: set[int] = set()
     for o in ops:
-        if o.name == "dense_backward_parameters" and not o.accumulate and _small(o.writes[0]):
+        if o.name == "dense_backward_parameters" and not o.accumulate:
             gradients = o.writes
             updates = [steps[a.place()] for a in gradients if a.place() in steps]
             alike = len(updates) == len(gradients) and len({(u.name, u.settings) for u in updates}) == 1
@@ -77,10 +74,6 @@ def fuse_updates(ops: list[Op]) -> list[Op]:
         if id(o) not in gone:
             result.append(o)
     return result
-
-
-def _small(gradient: Operand) -> bool:
-    return resolve(gradient.shape, 1)[0] * gradient.strides[0] * gradient.dtype.itemsize <= LARGEST_FUSED
 
 
 def _read_later(ops: list[Op], o: Op, updates: list[Op]) -> bool:

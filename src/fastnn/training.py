@@ -18,7 +18,7 @@ from .callbacks import Callback, CallbackList, ProgressBar
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
 from .divergence import DivergenceError, Snapshot, all_finite
 from .history import History
-from .inference import step_weights
+from .inference import nonfinite_row, step_weights
 from .layers import Standardize
 from .model import Sequential
 
@@ -192,7 +192,7 @@ class _Totals:
         self.weight_sum += float(weights.sum())
 
     def loss(self) -> float:
-        return self.loss_sum / self.weight_sum
+        return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
 
 
 def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validation: tuple | None,
@@ -235,7 +235,7 @@ class _Arrays:
         self.staged = not checks.is_gatherable(X)
         self.outputs = np.empty((self.rows, *model.output_shape), model.dtype) if model.metrics else None
         self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None,
-                           self.block == batch, not shuffle and model._compiled.reads_direct(X))
+                           self.block == batch, not shuffle and model._compiled.reads_direct(X, y))
         self.chunk = 1  # steps of the next chunk
 
     def order(self) -> np.ndarray | None:
@@ -325,7 +325,7 @@ class _Arrays:
         """Raise what went wrong in steps [step, end)."""
         if halt and halt.reason == "nonfinite_input":
             row = halt.row if walk.index is None else int(walk.index[halt.row])
-            raise checks.nonfinite_row(self.X, row, dtype=self.model.dtype)
+            raise nonfinite_row(self.X, self.y, row, self.model.dtype)
         if not np.isfinite(self.losses[step:end]).all():
             self._explain(run, walk, good, end, epoch)
 

@@ -101,7 +101,8 @@ class NumpyRun:
         weight, index = self.walk.row_weight, self.walk.index
         if weight is None:
             return float(end - row)
-        return float(weight[row:end].sum() if index is None else weight[index[row:end]].sum())
+        total = float(weight[row:end].sum() if index is None else weight[index[row:end]].sum())
+        return total or 1.0  # all zero: so are loss and gradient
 
     def _block(self, step: Step, rows: int, last_block: bool, index: int, check: bool) -> Halt | None:
         if rows not in self._calls:
