@@ -12,7 +12,6 @@ import fastnn as fnn
 from fastnn.backends import Pass, native
 from fastnn.compilation import Entry
 
-
 from .worker import Job
 from .workloads import BETA1, BETA2, EPSILON, Workload
 

@@ -147,7 +147,8 @@ class _Op:
                 for o in self.operands[len(arrays):]]
         weights = [a for a, o in zip(arrays, self.operands, strict=False)
                    if a is not None and o.forms[0].dtype is not None]
-        weight_sum = float(weights[0].sum() if weights else sizes.get("b", 1)) or 1.0  # all zero: so is the loss
+        total = weights[0].sum() if weights else sizes.get("b", 1)
+        weight_sum = float(total) or 1.0  # all zero: so are loss and gradient
         settings: dict[str, Any] = {**self.fixed, **dict(zip(self.schema.scalars, numbers, strict=False))}
         if activation is not None:
             settings["activation"] = activation
