@@ -1,4 +1,4 @@
-"""What ends a training early: values that are not finite, Ctrl-C, another thread. And: two backends, one curve."""
+"""What ends a training early: values that are not finite, Ctrl-C, another thread; two backends' curves."""
 import os
 import re
 import signal
@@ -41,7 +41,7 @@ def run_to(model, X, y, updates, **settings):
 
 # -------------------------------------------------------------------------------------------- divergence
 
-HOW = {"plain": {}, "in order": {"shuffle": False}, "callback": {"callbacks": True}, "float16": {"code": "f2"},
+HOW = {"plain": {}, "in order": {"shuffle": False}, "callback": {}, "float16": {"code": "f2"},
        "memmap": {"code": ">f4"}}
 
 
@@ -71,7 +71,7 @@ def test_divergence(backend, how, rate, tmp_path):
     assert len(model.history) == 2 and ended == [model.history.last()]
     good = 2 * 10 + int(re.search(r"before step (\d+)", str(error))[1])
     assert model.update_count == good <= 26
-    again = model_for(0.05)
+    again = model_for(explodes_at(25, rate))
     run_to(again, X, y, good, **settings)
     for got, expected in zip(model.get_weights(), again.get_weights(), strict=True):
         assert np.isfinite(got).all()
@@ -164,7 +164,8 @@ def test_standardize_refuses_nan_in_a_file(backend, tmp_path):
 @pytest.mark.parametrize("spoil, words", [
     (lambda X, y: X.__setitem__((70, 3), np.nan), r"X\[70, 3\] is nan"),
     (lambda X, y: X.__setitem__((99, 19), -np.inf), r"X\[99, 19\] is -inf"),
-    (lambda X, y: y.__setitem__(50, 3), r"y\[50\] is 3"), (lambda X, y: y.__setitem__(50, -1), r"y\[50\] is -1"),
+    (lambda X, y: y.__setitem__(50, 3), r"y\[50\] is 3"),
+    (lambda X, y: y.__setitem__(50, -1), r"y\[50\] is -1"),
 ])
 def test_bad_rows_in_memory_are_refused_before_any_work(backend, spoil, words):
     X, y = samples(100)
@@ -223,7 +224,8 @@ def test_threads_predict_on_one_model(backend):
 
     def work(seed):
         for n in np.random.default_rng(seed).permutation(sizes):
-            if not (model.predict(X[:n]) == expected[n][0]).all() or model.evaluate(X[:n], y[:n]) != expected[n][1]:
+            outputs, results = model.predict(X[:n]), model.evaluate(X[:n], y[:n])
+            if not (outputs == expected[n][0]).all() or results != expected[n][1]:
                 wrong.append(n)
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
@@ -333,8 +335,12 @@ def curves(native, dtype, optimizer, activation, epochs, rows=None, batch_size=3
             model = fnn.Sequential(layers, (8, 8), dtype)
             model.compile(optimizer)
             losses = []
-            record = fnn.LambdaCallback(on_batch_end=lambda step, logs, losses=losses: losses.append(logs["loss"]))
-            model.fit(X[:rows], y[:rows], batch_size=batch_size, epochs=epochs, callbacks=record, verbose=0)
+
+            def record(step, logs, losses=losses):
+                losses.append(logs["loss"])
+
+            model.fit(X[:rows], y[:rows], batch_size=batch_size, epochs=epochs, verbose=0,
+                      callbacks=fnn.LambdaCallback(on_batch_end=record))
             found.append(np.array(losses))
     return found
 
@@ -344,7 +350,7 @@ def test_loss_curves_agree(native, optimizer):
     """In float64 at learning rate 1e-3, over epochs."""
     optimizer = OPTIMIZERS[optimizer](1e-3)
     got, expected = curves(native, "float64", optimizer, "relu", 5)
-    assert expected[-1] < expected[0]
+    assert expected[-45:].mean() < expected[:45].mean()
     assert_close(got, expected, 1e-9)
 
 

@@ -237,6 +237,7 @@ class _Arrays:
         self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None,
                            self.block == batch, not shuffle and model._compiled.reads_direct(X, y))
         self.chunk = 1  # steps of the next chunk
+        self.first_step = 0  # of the epoch, where these rows are one batch of an iterable
 
     def order(self) -> np.ndarray | None:
         if not self.shuffle:
@@ -267,6 +268,7 @@ class _Arrays:
                 callbacks.on_progress(end, logs)
                 step = end
                 if callbacks.wants_batches:
+                    self._require_finite_parameters(run, walk, good, end, epoch)
                     callbacks.on_batch_end(end - 1, {"loss": float(self.losses[end - 1])})
                     good = Snapshot(self.model, step)  # a callback may have changed the weights
                 if interrupted:
@@ -344,8 +346,9 @@ class _Arrays:
         halt = self._chunk(run, walk, good.step, end, check=True)
         good.put_back(self.model)
         where = run.program.ops[halt.op] if halt else None
-        raise DivergenceError(epoch, halt.step if halt else end - 1, where.layer if where else "loss",
-                              where.name if where else "its sum", good.step)
+        step = self.first_step + (halt.step if halt else end - 1)
+        raise DivergenceError(epoch, step, where.layer if where else "loss", where.name if where else "its sum",
+                              self.first_step + good.step)
 
 
 class _Batches:
@@ -373,6 +376,7 @@ class _Batches:
             X, y, weight = self.model._checked(batch[0], batch[1], batch[2] if len(batch) == 3 else None)
             _adapt(self.model, X)
             arrays = _Arrays(self.model, X, y, weight, len(X), False)
+            arrays.first_step = step
             logs = arrays.run_epoch(epoch, totals, CallbackList([]), interrupted)
             if arrays.outputs is not None:
                 seen.append((y, arrays.outputs))

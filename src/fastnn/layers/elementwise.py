@@ -130,7 +130,7 @@ class Standardize(Layer):
         """
         count, mean, squares = 0, np.zeros(()), np.zeros(())
         for start in range(0, len(rows), block):
-            part = np.asarray(rows[start:start + block], np.float64).reshape(-1, math.prod(self.input_shape))
+            part = np.array(rows[start:start + block], np.float64).reshape(-1, math.prod(self.input_shape))
             checks.check_finite(part, "X", first_row=start)
             part_mean = part.mean(axis=0)
             delta, total = part_mean - mean, count + len(part)
