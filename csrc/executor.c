@@ -36,11 +36,13 @@ void fnn_set_max_threads(int n) {
 #endif
 }
 
+/* how often a thread has come to a barrier; written by it alone, on a cache line of its own */
+typedef struct { _Alignas(FNN_ALIGN) int64_t times; } fnn_arrivals;
+
 typedef struct {
   int n_threads;
-  int halt;                                   /* decided by one thread between two barriers */
-  _Alignas(FNN_ALIGN) int waiting;
-  _Alignas(FNN_ALIGN) int generation;
+  int64_t halt_step;  /* the step after which all stop; set by one thread before a barrier of that step */
+  fnn_arrivals arrived[FNN_MAX_THREADS];
 } fnn_team;
 
 static inline void relax(void) {
@@ -53,18 +55,16 @@ static inline void relax(void) {
 
 enum { SPINS_BEFORE_YIELD = 1000 };
 
-static inline void barrier(fnn_team *team) {
+/* Each thread says that it has arrived and looks at what the others say: one cache line goes each way. */
+static inline void barrier(fnn_team *team, int thread) {
   if (team->n_threads == 1) return;
-  const int generation = __atomic_load_n(&team->generation, __ATOMIC_RELAXED);
-  if (__atomic_add_fetch(&team->waiting, 1, __ATOMIC_ACQ_REL) == team->n_threads) {
-    __atomic_store_n(&team->waiting, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&team->generation, generation + 1, __ATOMIC_RELEASE);
-    return;
-  }
-  for (int spins = 0; __atomic_load_n(&team->generation, __ATOMIC_ACQUIRE) == generation; spins++) {
-    relax();
-    if (spins > SPINS_BEFORE_YIELD) sched_yield();
-  }
+  const int64_t times = team->arrived[thread].times + 1;
+  __atomic_store_n(&team->arrived[thread].times, times, __ATOMIC_RELEASE);
+  for (int other = 0; other < team->n_threads; other++)
+    for (int spins = 0; __atomic_load_n(&team->arrived[other].times, __ATOMIC_ACQUIRE) < times; spins++) {
+      relax();
+      if (spins > SPINS_BEFORE_YIELD) sched_yield();
+    }
 }
 
 /* ---- binding ---- */
@@ -190,10 +190,10 @@ static double now(void) {
 
 /* the first thread's time in an op, waiting for the others included */
 static void run_timed(const fnn_call *call, const fnn_step *s, fnn_team *team, double *seconds) {
-  barrier(team);
+  barrier(team, s->thread);
   const double begin = now();
   call->run(call, s);
-  barrier(team);
+  barrier(team, s->thread);
   if (s->thread == 0) *seconds += now() - begin;
 }
 
@@ -203,7 +203,7 @@ static void end_run(fnn_team *team, fnn_run_state *run, int status, int64_t step
   run->status_step = step;
   run->status_block = block;
   run->status_op = op;
-  team->halt = 1;
+  team->halt_step = step;
 }
 
 /* One thread's walk. Returns when last_step is reached or the team halts. */
@@ -223,11 +223,11 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
       s.row = row + block * run->block;
       s.first_block = block == 0;
       const fnn_call *calls = calls_for(run, n_ops, fnn_min(run->block, row + rows - s.row));
-      if (block) barrier(team);
+      if (block) barrier(team, thread);
       for (int64_t i = resumed && block == run->first_block ? run->first_op : 0; i < n_ops; i++) {
         const fnn_call *call = &calls[i];
         if (call->phase >= FNN_TRANSFORM && block < n_blocks - 1) break;
-        if (call->flags & FNN_BARRIER || call->kind != FNN_NATIVE || run->check) barrier(team);
+        if (call->flags & FNN_BARRIER || call->kind != FNN_NATIVE || run->check) barrier(team, thread);
         if (__atomic_load_n(&run->status, __ATOMIC_RELAXED) == FNN_NONFINITE_INPUT && (call->flags & FNN_BARRIER)) {
           if (thread == 0) end_run(team, run, FNN_NONFINITE_INPUT, step, block, i);
           return;
@@ -239,21 +239,23 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
         if (run->op_seconds) run_timed(call, &s, team, &run->op_seconds[i]);
         else call->run(call, &s);
         if (!run->check) continue;
-        barrier(team);
+        barrier(team, thread);
         if (thread == 0 && !outputs_finite(call, s.row)) end_run(team, run, FNN_NONFINITE_VALUE, step, block, i);
-        barrier(team);
-        if (team->halt) return;
+        barrier(team, thread);
+        if (team->halt_step == step) return;
       }
     }
     if (thread == 0 && run->stop && *run->stop) end_run(team, run, FNN_STOPPED, step, 0, n_ops);
-    barrier(team);
-    if (team->halt) return;
+    barrier(team, thread);
+    if (team->halt_step == step) return;
   }
   (void)ops;
 }
 
 static void run_on_team(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, int n_threads) {
-  fnn_team team = {.n_threads = 1};
+  fnn_team team;
+  team.n_threads = 1;
+  team.halt_step = -1;
 #ifdef _OPENMP
   if (n_threads > 1 && !after_fork) {
 #ifndef _WIN32
@@ -263,9 +265,11 @@ static void run_on_team(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, in
 #endif
 #pragma omp parallel num_threads(n_threads)
     {
-#pragma omp single
-      team.n_threads = omp_get_num_threads();
-      walk(ops, n_ops, run, &team, omp_get_thread_num());
+      const int thread = omp_get_thread_num();
+      team.arrived[thread].times = 0;
+      if (thread == 0) team.n_threads = omp_get_num_threads();
+#pragma omp barrier
+      walk(ops, n_ops, run, &team, thread);
     }
     return;
   }

@@ -73,6 +73,27 @@ def test_a_step_in_blocks_is_the_step_at_once(combination, team, block):
         assert_same_bits(got, expected, "two threads")
 
 
+@pytest.mark.parametrize("isa", backends.isas())
+def test_a_pass_over_few_rows_leaves_room_for_many(native, isa):
+    """Kernels want workspace for the rows they get: a Run has it for its largest block from the start."""
+    X, y = samples(640, 100, 3)
+    with fnn.use_isa(isa):
+        sizes, results = [], []
+        for passes_ in ((640,), (10, 640)):
+            model = net((100, 300, 3))
+            run = run_of(model, Entry("train", True), 640, X, y)
+            before = numbers(model)[0].copy()
+            for n in passes_:
+                numbers(model)[0][...] = before
+                numbers(model)[1][...] = 0
+                run.begin(Pass(n, n, n, rates=np.full(1, 0.01), losses=np.zeros(1)))
+                assert run.execute(0, 1) is None
+                sizes.append(run.state.kept["workspace"].size)
+            results.append(numbers(model)[0])
+    assert len(set(sizes)) == 1, sizes
+    assert_same_bits(*results)
+
+
 # --------------------------------------------------------------------------------- programs made by hand
 
 def memory_of(layout, dtype):

@@ -170,9 +170,13 @@ def test_dense_backward_parameters(combination):
     assert_same_bits(only_dw, dw)
 
 
-@pytest.mark.parametrize("rows, n_in, n_out", [(129, 600, 40), (40, 530, 300), (3, 1100, 515), (600, 40, 70)])
+LARGE = [(129, 600, 40), (40, 530, 300), (3, 1100, 515), (600, 40, 70), (1100, 17, 20), (40, 30, 1100),
+         (150, 1024, 260), (70, 2048, 300)]
+
+
+@pytest.mark.parametrize("rows, n_in, n_out", LARGE)
 def test_large_products(combination, rows, n_in, n_out):
-    """Longer than every block of the kernels."""
+    """Longer than every block of the kernels, and with rows that collide in the cache."""
     dtype, rng = combination.dtype, np.random.default_rng(0)
     x, w, dy = (rng.standard_normal(s).astype(dtype) for s in ((rows, n_in), (n_in, n_out), (rows, n_out)))
     for got, a, b in ((F.dense_forward(x, w), x, w), (F.dense_backward_input(dy, w), dy, w.T),

@@ -76,8 +76,9 @@ def test_divergence(backend, how, rate, tmp_path):
     for got, expected in zip(model.get_weights(), again.get_weights(), strict=True):
         assert np.isfinite(got).all()
         assert_same_bits(got, expected)
-    model.optimizer.learning_rate = 0.05
-    assert np.isfinite(model.fit(X, y, verbose=0)["loss"][0])  # and it goes on
+    if good <= 25:
+        model.optimizer.learning_rate = 0.05
+        assert np.isfinite(model.fit(X, y, verbose=0)["loss"][0])  # and it goes on
 
 
 def test_divergence_in_an_iterator_of_batches(backend):

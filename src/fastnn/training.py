@@ -347,8 +347,8 @@ class _Arrays:
         good.put_back(self.model)
         where = run.program.ops[halt.op] if halt else None
         step = self.first_step + (halt.step if halt else end - 1)
-        raise DivergenceError(epoch, step, where.layer if where else "loss", where.name if where else "its sum",
-                              self.first_step + good.step)
+        layer, what = (where.layer, where.name) if where else ("loss", "its sum")
+        raise DivergenceError(epoch, step, layer, what, self.first_step + good.step)
 
 
 class _Batches:

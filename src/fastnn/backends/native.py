@@ -94,7 +94,6 @@ class NativeRun:
     def begin(self, walk: Pass) -> None:
         """Set the pass whose steps `execute` runs."""
         self.walk = walk
-        self.state.set_rows(walk.n_rows, walk.batch, walk.block)
         self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.losses, walk.update_count,
                             walk.seed)
 
@@ -109,6 +108,7 @@ class NativeRun:
     def _prepare(self, threads: int) -> None:
         """A workspace for each thread, of the size that the current instruction set's kernels want."""
         if self.isa != core.isa() or self.workspace_threads < threads:
+            self.state.set_rows(self.rows, self.rows, self.rows)  # the most there can be
             bytes_per_thread = self.state.workspace_bytes(self.ops)
             workspace = aligned_zeros(max(1, bytes_per_thread * threads), np.uint8)
             self.state.set_workspace(self.calls, workspace, bytes_per_thread)
@@ -119,6 +119,7 @@ class NativeRun:
         self.state.clear_stop()
         most = 1 if check or self.step_flops < SERIAL_FLOPS else core.max_threads()
         self._prepare(most)
+        self.state.set_rows(self.walk.n_rows, self.walk.batch, self.walk.block)
         if most == 1:
             return self._execute(first_step, last_step, 1, check)
         while first_step < last_step:
@@ -193,9 +194,11 @@ class TeamSize:
     times at first, then now and again, since the distance between cores and what else runs there change.
     """
 
-    PROBES = 3  # measurements of each number of threads before the faster one is kept
+    PROBES = 3  # measurements of each number of threads before the faster one is kept; one of a long step
+    LONG_STEP = 5e-3  # seconds
     PROBE_SECONDS = 1e-3  # of a measurement, or one step
-    KEEP_SECONDS = 0.5  # before the slower one gets another chance
+    KEEP_SECONDS = 0.5  # before the slower one gets another chance, or longer:
+    PROBE_SHARE = 0.01  # of the time that trying the slower one may cost
     MEMORY = 0.5  # weight of a new measurement once there are enough
 
     def __init__(self) -> None:
@@ -207,17 +210,19 @@ class TeamSize:
         """The number of threads for the next steps, and for how many of them."""
         now = time.perf_counter()
         for threads in (1, most):
-            if self.probes.get(threads, 0) < self.PROBES:
+            probes, seconds = self.probes.get(threads, 0), self.seconds.get(threads, 0.0)
+            if probes < (1 if seconds > self.LONG_STEP else self.PROBES):
                 self.probed = now
                 return threads, self._probe_steps(threads, steps)
-        best = min((1, most), key=lambda n: self.seconds[n])
-        if now - self.probed > self.KEEP_SECONDS:
+        best, other = (1, most) if self.seconds[1] <= self.seconds[most] else (most, 1)
+        lost = (self.seconds[other] - self.seconds[best]) * self._probe_steps(other, steps)
+        keep = max(self.KEEP_SECONDS, lost / self.PROBE_SHARE)
+        if now - self.probed > keep:
             self.probed = now
-            other = most if best == 1 else 1
             if self.seconds[other] < 3 * self.seconds[best]:
                 return other, self._probe_steps(other, steps)
             self.seconds[other] *= 0.7  # so that a slow measurement does not count for ever
-        left = max(self.KEEP_SECONDS - (now - self.probed), self.PROBE_SECONDS)
+        left = max(keep - (now - self.probed), self.PROBE_SECONDS)
         return best, max(1, min(steps, int(left / self.seconds[best])))
 
     def _probe_steps(self, threads: int, steps: int) -> int:
