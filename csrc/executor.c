@@ -209,7 +209,8 @@ static void end_run(fnn_team *team, fnn_run_state *run, int status, int64_t step
 /* One thread's walk. Returns when last_step is reached or the team halts. */
 static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread) {
   fnn_power powers[FNN_POWERS] = {0};
-  fnn_step s = {.run = run, .powers = powers, .thread = thread, .n_threads = team->n_threads,
+  fnn_product momenta = {0};
+  fnn_step s = {.run = run, .powers = powers, .momenta = &momenta, .thread = thread, .n_threads = team->n_threads,
                 .workspace = run->workspace + thread * run->workspace_bytes};
   for (int64_t step = run->first_step; step < run->last_step; step++) {
     const int resumed = step == run->first_step;
@@ -217,6 +218,7 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
     const int64_t n_blocks = (rows + run->block - 1) / run->block;
     s.update = run->update_count + step + 1;
     s.rate = run->rates ? run->rates[step] : 0;
+    s.momentum = run->momenta ? run->momenta[step] : 0;
     s.loss = run->losses ? &run->losses[step] : NULL;
     s.weight_sum = weight_sum(run, row, rows);
     for (int64_t block = resumed ? run->first_block : 0; block < n_blocks; block++) {
@@ -299,7 +301,8 @@ ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call) {
 
 void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum) {
   fnn_power powers[FNN_POWERS] = {0};
-  const fnn_step s = {.run = run, .powers = powers, .n_threads = 1, .first_block = 1, .update = run->update_count,
+  fnn_product momenta = {0};
+  const fnn_step s = {.run = run, .powers = powers, .momenta = &momenta, .n_threads = 1, .first_block = 1, .update = run->update_count,
                       .rate = *run->rates, .loss = run->losses, .weight_sum = weight_sum,
                       .workspace = run->workspace};
   fnn_current_table()->ops[opcode][dtype](call, &s);

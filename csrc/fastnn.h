@@ -106,6 +106,7 @@ typedef struct {
   const int64_t *index;                     /* row order; NULL: rows as they stand */
   const double *row_weight;                 /* of each row of the bound arrays; NULL: all 1 */
   const double *rates;                      /* learning rate of each step of the pass */
+  const double *momenta;                    /* beta1 of each step of the pass; NULL: the optimizer op's own */
   double *losses;                           /* mean loss of each step of the pass */
   double *op_seconds;                       /* NULL, or where the time of each op is added up */
   const volatile int32_t *stop;             /* non-zero: come back after the step */
@@ -128,13 +129,18 @@ typedef struct {
 /* base^update, kept for the other ops of the step */
 typedef struct { double base, value; int64_t update; } fnn_power;
 
+/* The product of NAdam's momenta up to an update, kept for the ops of the step and the next one */
+typedef struct { double beta, decay, value; int64_t update; } fnn_product;
+
 /* What an op may know of the step it runs in. */
 typedef struct fnn_step {
   fnn_run_state *run;
   fnn_power *powers;  /* FNN_POWERS of them, this thread's own */
+  fnn_product *momenta; /* this thread's own */
   int64_t row;        /* first row of the block, within the pass */
   int64_t update;     /* 1 for the first update ever */
   double rate;        /* learning rate */
+  double momentum;    /* beta1 of the step, where the run has momenta */
   double weight_sum;  /* of the step's rows: what a mean divides by */
   double *loss;       /* where the step's loss is summed */
   char *workspace;    /* this thread's own */

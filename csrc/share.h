@@ -49,4 +49,17 @@ static inline double fnn_power_of(double base, const fnn_step *s) {
   return p->value = pow(base, (double)s->update);
 }
 
+/* NAdam's momentum at an update: beta (1 - 1/2 0.96^(update decay)) (Dozat 2016) */
+static inline double fnn_nadam_momentum(double beta, double decay, int64_t update) {
+  return beta * (1 - 0.5 * pow(0.96, (double)update * decay));
+}
+
+/* the product of NAdam's momenta of the updates 1 to s->update */
+static inline double fnn_nadam_product(double beta, double decay, const fnn_step *s) {
+  fnn_product *p = s->momenta;
+  if (p->beta != beta || p->decay != decay || p->update > s->update) *p = (fnn_product){beta, decay, 1, 0};
+  while (p->update < s->update && p->value > 1e-30) p->value *= fnn_nadam_momentum(beta, decay, ++p->update);
+  return p->value;
+}
+
 #endif

@@ -40,7 +40,9 @@ def test_every_op_is_tested():
     folder = Path(__file__).parent
     text = "".join(p.read_text(encoding="utf-8") for p in (*folder.glob("test_kernels*.py"),
                                                            folder / "test_executors.py"))
-    assert not [name for name in OPS if f".{name}(" not in text and f'"{name}"' not in text]
+    # test_optimizers.py has a form of each optimizer
+    names = [name for name, schema in OPS.items() if not schema.optimizer]
+    assert not [name for name in names if f".{name}(" not in text and f'"{name}"' not in text]
 
 
 # ------------------------------------------------------------------------------------------- activations

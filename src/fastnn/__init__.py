@@ -1,6 +1,6 @@
 """fastnn: neural networks on the CPU, at the speed the machine allows."""
 
-from . import functional
+from . import functional, initializers, schedules
 from ._version import __version__
 from .backends import backend, get_num_threads, set_num_threads, use_backend, use_isa
 from .callbacks import Callback, CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint, ProgressBar
@@ -11,12 +11,42 @@ from .layers import Activation, Dense, Flatten, Layer, Standardize
 from .losses import CrossEntropy, Loss, MeanSquaredError, SquaredError
 from .metrics import TopK
 from .model import Sequential
-from .optimizers import SGD, Adam, Momentum, Nesterov, Optimizer
+from .optimizers import (
+    SGD,
+    AdaDelta,
+    AdaGrad,
+    Adam,
+    AdamW,
+    AMSGrad,
+    Lion,
+    Momentum,
+    NAdam,
+    Nesterov,
+    Optimizer,
+    RMSprop,
+)
+from .schedules import (
+    ConstantRate,
+    ConstantThenInverse,
+    CosineDecay,
+    CosineRestarts,
+    ExponentialDecay,
+    InverseSquareRootDecay,
+    InverseTimeDecay,
+    OneCycle,
+    PolynomialDecay,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
 
 __all__ = [
-    "SGD", "Activation", "Adam", "CSVLogger", "Callback", "CrossEntropy", "Dense", "EarlyStopping", "Flatten",
-    "GradientCheck", "History", "LambdaCallback", "Layer", "Loss", "MeanSquaredError", "ModelCheckpoint",
-    "Momentum", "Nesterov", "Optimizer", "ProgressBar", "Sequential", "SquaredError", "Standardize", "TopK",
-    "__version__", "backend", "check_gradients", "functional", "get_num_threads", "load", "set_num_threads",
-    "use_backend", "use_isa",
+    "SGD", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW", "CSVLogger", "Callback",
+    "ConstantRate", "ConstantThenInverse", "CosineDecay", "CosineRestarts", "CrossEntropy", "Dense",
+    "EarlyStopping", "ExponentialDecay", "Flatten", "GradientCheck", "History", "InverseSquareRootDecay",
+    "InverseTimeDecay", "LambdaCallback", "Layer", "Lion", "Loss", "MeanSquaredError", "ModelCheckpoint",
+    "Momentum", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PolynomialDecay", "ProgressBar", "RMSprop",
+    "Schedule", "Sequential", "SquaredError", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__",
+    "backend", "check_gradients", "functional", "get_num_threads", "initializers", "load", "schedules",
+    "set_num_threads", "use_backend", "use_isa",
 ]

@@ -28,6 +28,7 @@ cdef extern from "fastnn.h" nogil:
         const int64_t *index
         const double *row_weight
         const double *rates
+        const double *momenta
         double *losses
         double *op_seconds
         const int32_t *stop

@@ -138,12 +138,13 @@ cdef class RunState:
     def set_rows(self, int64_t n_rows, int64_t batch, int64_t block):
         self.s.n_rows, self.s.batch, self.s.block = n_rows, batch, block
 
-    def set_pass(self, index, row_weight, rates, losses, int64_t update_count, uint64_t seed):
-        """Arrays of a pass over the rows: row order, row weights, rate and loss of each step; None: absent."""
-        self.kept["pass"] = (index, row_weight, rates, losses)
+    def set_pass(self, index, row_weight, rates, momenta, losses, int64_t update_count, uint64_t seed):
+        """Arrays of a pass over the rows: row order, row weights, rate, beta1 and loss of each step; None: absent."""
+        self.kept["pass"] = (index, row_weight, rates, momenta, losses)
         self.s.index = <const int64_t *>(cnp.PyArray_DATA(index) if index is not None else NULL)
         self.s.row_weight = <const double *>(cnp.PyArray_DATA(row_weight) if row_weight is not None else NULL)
         self.s.rates = <const double *>(cnp.PyArray_DATA(rates) if rates is not None else NULL)
+        self.s.momenta = <const double *>(cnp.PyArray_DATA(momenta) if momenta is not None else NULL)
         self.s.losses = <double *>(cnp.PyArray_DATA(losses) if losses is not None else NULL)
         self.s.update_count = update_count
         self.s.seed = seed

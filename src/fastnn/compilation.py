@@ -89,7 +89,7 @@ class Compiled:
             program = self.program(entry)
         if run is None:
             if entry.kind == "train" and self.optimizer is not None:
-                self.numbers.allocate_states(self.optimizer.n_states)
+                self.numbers.allocate_states(self.optimizer.initial_states)
             run = backends.make_run(program, self.numbers.memory, rows)
         try:
             yield run

@@ -139,6 +139,7 @@ class Sequential:
             If a name is unknown, or the loss does not go with the last activation.
         """
         self.optimizer = optimizers.get(optimizer)
+        self.optimizer.check_names(self._numbers.parameters.segments)
         self.loss = losses.get(loss)
         self.loss.op(self.layers[-1].activation, self.output_shape[0])
         self.metrics = resolve_all(metrics)

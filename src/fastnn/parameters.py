@@ -35,11 +35,15 @@ class Numbers:
         """Every parameter and persistent array, as a view."""
         return self.named_parameters() | self.persistent.views(self.memory.persistent)
 
-    def allocate_states(self, n: int) -> None:
-        """Make room for `n` arrays of optimizer state a parameter; zero where there was none."""
-        size = n * self.parameters.size
-        if self.memory.state.size != size:
-            self.memory.state = aligned_zeros(size, self.dtype)
+    def allocate_states(self, initial: Sequence[float]) -> None:
+        """Make room for optimizer state: for each value an array a parameter, which begins with it."""
+        size = len(initial) * self.parameters.size
+        if self.memory.state.size == size:
+            return
+        self.memory.state = aligned_zeros(size, self.dtype)
+        for views, value in zip(self.states(), initial, strict=True):
+            for view in views.values():
+                view[...] = value
 
     def forget_states(self) -> None:
         """Drop the optimizer's state arrays."""
@@ -53,7 +57,7 @@ class Numbers:
 
     def set_states(self, states: Sequence[Mapping[str, np.ndarray]]) -> None:
         """Set the optimizer's state arrays, as many as there are."""
-        self.allocate_states(len(states))
+        self.allocate_states([0.0] * len(states))
         for views, arrays in zip(self.states(), states, strict=True):
             for name, view in views.items():
                 view[...] = arrays[name]

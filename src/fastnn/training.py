@@ -230,7 +230,7 @@ class _Arrays:
         self.model, self.X, self.y, self.weight = model, X, y, weight
         self.batch, self.shuffle = batch, shuffle
         self.rows, self.steps = len(X), -(-len(X) // batch)
-        self.rates, self.losses = np.empty(self.steps), np.zeros(self.steps)
+        self.rates, self.momenta, self.losses = (np.zeros(self.steps) for _ in range(3))
         self.block = model._compiled.block_rows(batch)
         self.staged = not checks.is_gatherable(X)
         self.outputs = np.empty((self.rows, *model.output_shape), model.dtype) if model.metrics else None
@@ -249,7 +249,8 @@ class _Arrays:
                   interrupted: list[bool]) -> dict[str, float]:
         """All steps of an epoch, in chunks of about CHUNK_SECONDS; the epoch's logs."""
         order = self.order()
-        walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses)
+        walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses,
+                    momenta=self.momenta)
         weights = step_weights(walk)
         with self.model._compiled.borrow(self.entry, self.block) as run:
             self._bind(run, walk)
@@ -294,6 +295,7 @@ class _Arrays:
         updates, optimizer = self.model.update_count, self.model.optimizer
         assert optimizer is not None
         self.rates[step:end] = optimizer.rates(updates, end - step)
+        self.momenta[step:end] = optimizer.momenta(updates, end - step)
         if self.staged:
             halt = self._staged_chunk(run, walk, step, end, check)
         else:
@@ -310,7 +312,7 @@ class _Arrays:
         for slot, array in enumerate(arrays):
             run.bind(slot, array)
         run.begin(Pass(last - first, self.batch, self.block, None, arrays[WEIGHT_SLOT], self.rates[step:end],
-                       self.losses[step:end], self.model.update_count))
+                       self.losses[step:end], self.model.update_count, momenta=self.momenta[step:end]))
         halt = run.execute(0, end - step, check=check)
         if halt is None:
             return None

@@ -94,8 +94,8 @@ class NativeRun:
     def begin(self, walk: Pass) -> None:
         """Set the pass whose steps `execute` runs."""
         self.walk = walk
-        self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.losses, walk.update_count,
-                            walk.seed)
+        self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.momenta, walk.losses,
+                            walk.update_count, walk.seed)
 
     def stop(self) -> None:
         """Ask a running `execute` (in another thread) to come back after its step."""

@@ -44,8 +44,8 @@ class Pass:
     """One walk over the bound rows: `batch` rows a step, `block` rows at a time within a step.
 
     `index` is the row order (None: as they stand), `row_weight` the weight of each bound row (None: 1),
-    `rates` the learning rate and `losses` the place for the mean loss of each step, `update_count` the
-    optimizer updates done before.
+    `rates` the learning rate, `momenta` the optimizer's beta1 (None: as its op says) and `losses` the place
+    for the mean loss of each step, `update_count` the optimizer updates done before.
     """
 
     n_rows: int
@@ -57,6 +57,7 @@ class Pass:
     losses: np.ndarray | None = None
     update_count: int = 0
     seed: int = 0
+    momenta: np.ndarray | None = None
 
     @property
     def steps(self) -> int:

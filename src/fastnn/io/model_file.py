@@ -10,6 +10,7 @@ import numpy as np
 from ..losses import LOSSES
 from ..model import Sequential
 from ..optimizers import OPTIMIZERS
+from ..schedules import Schedule
 
 FORMAT_VERSION = 1
 
@@ -59,11 +60,14 @@ def _compiled_config(model: Sequential) -> dict[str, Any] | None:
         if not metric.registered:
             raise ValueError(f"metrics: {metric.name!r} is a Python function, which a file cannot hold; call "
                              "model.compile without it before saving")
-    if callable(model.optimizer.learning_rate):
+    settings = model.optimizer.get_config()
+    if isinstance(model.optimizer.learning_rate, Schedule):
+        settings["learning_rate"] = model.optimizer.learning_rate.get_config()
+    elif callable(model.optimizer.learning_rate):
         raise ValueError("optimizer: its learning_rate is a Python function, which a file cannot hold; set "
-                         "model.optimizer.learning_rate to a number before saving")
+                         "model.optimizer.learning_rate to a number or a fastnn.Schedule before saving")
     names = {cls: name for name, cls in OPTIMIZERS.items()}
-    return {"optimizer": {"name": names[type(model.optimizer)], **model.optimizer.get_config()},
+    return {"optimizer": {"name": names[type(model.optimizer)], **settings},
             "loss": {"name": model.loss.name, **model.loss.get_config()},
             "metrics": [metric.name for metric in model.metrics]}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import checks
+from .. import checks, initializers
 from ..activations import ACTIVATIONS
-from ..initializers import INITIALIZERS
+from ..initializers import Initializer
 from ..program import Builder, Operand
 from .base import SOFTMAX, Layer, Vectors, activation_name, emit_activation, emit_slope
 
@@ -24,8 +24,8 @@ class Dense(Layer):
         Name of f, one of `fastnn.activations.ACTIVATIONS` or "softmax"; the identity where None.
     use_bias : bool
         Whether b is there; it starts at zero.
-    kernel_initializer : str
-        How W (n_in, units) starts, a name of `fastnn.initializers.INITIALIZERS`.
+    kernel_initializer : str or Initializer
+        How W (n_in, units) starts, a name of `fastnn.initializers.INITIALIZERS` or an object from there.
     name : str, optional
         The layer's name in the model.
 
@@ -47,12 +47,12 @@ class Dense(Layer):
     reads_unpadded = True
 
     def __init__(self, units: int, activation: str | None = None, *, use_bias: bool = True,
-                 kernel_initializer: str = "glorot_uniform", name: str | None = None) -> None:
+                 kernel_initializer: str | Initializer = "glorot_uniform", name: str | None = None) -> None:
         super().__init__(name)
         self.units = checks.positive_int("units", units)
         self._activation = activation_name("activation", activation)
         self.use_bias = checks.boolean("use_bias", use_bias)
-        checks.lookup("kernel_initializer", kernel_initializer, INITIALIZERS)
+        initializers.get("kernel_initializer", kernel_initializer)
         self.kernel_initializer = kernel_initializer
 
     @property
@@ -70,7 +70,8 @@ class Dense(Layer):
 
     def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         n_in, n_out = self.input_shape[0], self.units
-        return {"weight": INITIALIZERS[self.kernel_initializer](rng, (n_in, n_out), n_in, n_out)}
+        initializer = initializers.get("kernel_initializer", self.kernel_initializer)
+        return {"weight": initializer(rng, (n_in, n_out), n_in, n_out)}
 
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
         name = self.activation if activate else "identity"
@@ -101,4 +102,4 @@ class Dense(Layer):
 
     def get_config(self) -> dict[str, object]:
         return {"units": self.units, "activation": self.activation, "use_bias": self.use_bias,
-                "kernel_initializer": self.kernel_initializer, **super().get_config()}
+                "kernel_initializer": initializers.config(self.kernel_initializer), **super().get_config()}

@@ -20,6 +20,7 @@ class Step:
     first_block: bool = True
     loss: float = 0.0
     bad_row: int = -1
+    momentum: float | None = None
 
 
 def elements(name: str, factor: int = 1) -> Callable:
