@@ -28,7 +28,7 @@ FLOORS = [
      "regularizers", "history"},
     {"model", "parameters", "compilation", "inference"},
     {"training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
-     "diagnostics", "io"},
+     "diagnostics", "io", "learning_rate", "averaging", "lbfgs"},
     {"estimators", "plot", "cli", "__main__"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

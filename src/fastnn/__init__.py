@@ -8,6 +8,7 @@ from .gradcheck import GradientCheck, check_gradients
 from .history import History
 from .io import load
 from .layers import Activation, Dense, Flatten, Layer, Standardize
+from .learning_rate import LearningRateSearch, find_learning_rate
 from .losses import CrossEntropy, Loss, MeanSquaredError, SquaredError
 from .metrics import TopK
 from .model import Sequential
@@ -44,9 +45,9 @@ __all__ = [
     "SGD", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW", "CSVLogger", "Callback",
     "ConstantRate", "ConstantThenInverse", "CosineDecay", "CosineRestarts", "CrossEntropy", "Dense",
     "EarlyStopping", "ExponentialDecay", "Flatten", "GradientCheck", "History", "InverseSquareRootDecay",
-    "InverseTimeDecay", "LambdaCallback", "Layer", "Lion", "Loss", "MeanSquaredError", "ModelCheckpoint",
-    "Momentum", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PolynomialDecay", "ProgressBar", "RMSprop",
-    "Schedule", "Sequential", "SquaredError", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__",
-    "backend", "check_gradients", "functional", "get_num_threads", "initializers", "load", "schedules",
-    "set_num_threads", "use_backend", "use_isa",
+    "InverseTimeDecay", "LambdaCallback", "Layer", "LearningRateSearch", "Lion", "Loss", "MeanSquaredError",
+    "ModelCheckpoint", "Momentum", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PolynomialDecay",
+    "ProgressBar", "RMSprop", "Schedule", "Sequential", "SquaredError", "Standardize", "StepDecay", "TopK",
+    "WarmUp", "__version__", "backend", "check_gradients", "find_learning_rate", "functional",
+    "get_num_threads", "initializers", "load", "schedules", "set_num_threads", "use_backend", "use_isa",
 ]

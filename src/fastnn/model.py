@@ -367,7 +367,7 @@ class Sequential:
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go back to a `snapshot` of this model or of one with the same layers."""
         self.load_state_dict(snapshot["arrays"])
-        self._numbers.set_states(snapshot["states"])
+        self._numbers.set_states(snapshot["states"], self.optimizer.initial_states if self.optimizer else ())
         self.update_count, self.shuffles = snapshot["update_count"], snapshot["shuffles"]
         self.history = copy.deepcopy(snapshot["history"])
 

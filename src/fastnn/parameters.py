@@ -55,8 +55,13 @@ class Numbers:
             return []
         return [self.parameters.views(v) for v in self.memory.state.reshape(-1, self.parameters.size)]
 
-    def set_states(self, states: Sequence[Mapping[str, np.ndarray]]) -> None:
-        """Set the optimizer's state arrays, as many as there are."""
+    def set_states(self, states: Sequence[Mapping[str, np.ndarray]], initial: Sequence[float] = ()) -> None:
+        """Set the optimizer's state arrays; without any, to the values that they begin with.
+
+        The vector stays where it is if it has the right size: Runs hold its address.
+        """
+        if not states and self.memory.state.size == len(initial) * self.parameters.size:
+            states = [{name: np.asarray(value) for name in self.parameters.segments} for value in initial]
         self.allocate_states([0.0] * len(states))
         for views, arrays in zip(self.states(), states, strict=True):
             for name, view in views.items():

@@ -105,7 +105,7 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
         if held_out:
             validation = tuple(a if a is None else a[len(X) - held_out:] for a in (X, y, weight))
             X, y, weight = (a if a is None else a[:len(a) - held_out] for a in (X, y, weight))
-        _adapt(model, X)
+        adapt(model, X)
         source = _Arrays(model, X, y, weight, min(batch_size, len(X)), shuffle)
     with _alone(model), _deferred_interrupt() as interrupted:
         return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted)
@@ -124,7 +124,7 @@ def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None)
     model._require_compiled()
     with _alone(model), _deferred_interrupt() as interrupted:
         X, y, weight = model._checked(X, y, sample_weight)
-        _adapt(model, X)
+        adapt(model, X)
         totals = _Totals()
         _Arrays(model, X, y, weight, len(X), False).run_epoch(0, totals, CallbackList([]), interrupted)
         return {"loss": totals.loss()}
@@ -141,7 +141,7 @@ def _validation(model: Sequential, data: tuple | None, split: float) -> tuple | 
     return model._checked(data[0], data[1], weight, ("validation X", "validation y"))
 
 
-def _adapt(model: Sequential, X: np.ndarray) -> None:
+def adapt(model: Sequential, X: np.ndarray) -> None:
     """Give Standardize layers the training set's numbers, once."""
     for layer in model.layers:
         if isinstance(layer, Standardize):
@@ -376,7 +376,7 @@ class _Batches:
                 raise TypeError("X: expected batches (X, y) or (X, y, weight), "
                                 f"batch {step} is {type(batch).__name__}")
             X, y, weight = self.model._checked(batch[0], batch[1], batch[2] if len(batch) == 3 else None)
-            _adapt(self.model, X)
+            adapt(self.model, X)
             arrays = _Arrays(self.model, X, y, weight, len(X), False)
             arrays.first_step = step
             logs = arrays.run_epoch(epoch, totals, CallbackList([]), interrupted)
