@@ -2,12 +2,22 @@
 
 from . import functional, initializers, schedules
 from ._version import __version__
+from .averaging import EMA, SWA, ExponentialAverage
 from .backends import backend, get_num_threads, set_num_threads, use_backend, use_isa
-from .callbacks import Callback, CSVLogger, EarlyStopping, LambdaCallback, ModelCheckpoint, ProgressBar
+from .callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    ModelCheckpoint,
+    ProgressBar,
+    ReduceOnPlateau,
+)
 from .gradcheck import GradientCheck, check_gradients
 from .history import History
 from .io import load
 from .layers import Activation, Dense, Flatten, Layer, Standardize
+from .lbfgs import fit_lbfgs
 from .learning_rate import LearningRateSearch, find_learning_rate
 from .losses import CrossEntropy, Loss, MeanSquaredError, SquaredError
 from .metrics import TopK
@@ -42,12 +52,13 @@ from .schedules import (
 )
 
 __all__ = [
-    "SGD", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW", "CSVLogger", "Callback",
-    "ConstantRate", "ConstantThenInverse", "CosineDecay", "CosineRestarts", "CrossEntropy", "Dense",
-    "EarlyStopping", "ExponentialDecay", "Flatten", "GradientCheck", "History", "InverseSquareRootDecay",
-    "InverseTimeDecay", "LambdaCallback", "Layer", "LearningRateSearch", "Lion", "Loss", "MeanSquaredError",
-    "ModelCheckpoint", "Momentum", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PolynomialDecay",
-    "ProgressBar", "RMSprop", "Schedule", "Sequential", "SquaredError", "Standardize", "StepDecay", "TopK",
-    "WarmUp", "__version__", "backend", "check_gradients", "find_learning_rate", "functional",
-    "get_num_threads", "initializers", "load", "schedules", "set_num_threads", "use_backend", "use_isa",
+    "EMA", "SGD", "SWA", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW", "CSVLogger",
+    "Callback", "ConstantRate", "ConstantThenInverse", "CosineDecay", "CosineRestarts", "CrossEntropy",
+    "Dense", "EarlyStopping", "ExponentialAverage", "ExponentialDecay", "Flatten", "GradientCheck",
+    "History", "InverseSquareRootDecay", "InverseTimeDecay", "LambdaCallback", "Layer",
+    "LearningRateSearch", "Lion", "Loss", "MeanSquaredError", "ModelCheckpoint", "Momentum", "NAdam",
+    "Nesterov", "OneCycle", "Optimizer", "PolynomialDecay", "ProgressBar", "RMSprop", "ReduceOnPlateau",
+    "Schedule", "Sequential", "SquaredError", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__",
+    "backend", "check_gradients", "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads",
+    "initializers", "load", "schedules", "set_num_threads", "use_backend", "use_isa",
 ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import csv
 
 __all__ = ["CSVLogger", "Callback", "CallbackList", "EarlyStopping", "LambdaCallback", "ModelCheckpoint",
-           "ProgressBar"]
+           "ProgressBar", "ReduceOnPlateau"]
 
 
 class LambdaCallback(Callback):
@@ -162,6 +162,67 @@ class EarlyStopping(_Monitor):
         if self.best_state is not None:
             self.model.load_state_dict(self.best_state)
         self.best_state = None
+
+
+class ReduceOnPlateau(_Monitor):
+    """Multiply the learning rate by `factor` when a value has not improved for some epochs.
+
+    Parameters
+    ----------
+    monitor, min_delta, mode
+        As for `EarlyStopping`.
+    factor : float
+        Between 0 and 1.
+    patience : int
+        The epoch in a row without improvement at which the rate falls.
+    cooldown : int
+        Epochs after a fall that do not count.
+    min_rate : float
+        The rate goes no lower.
+
+    Attributes
+    ----------
+    rates : list of float
+        The learning rate after each epoch.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(1)], input_shape=(1,))
+    >>> model.compile(fnn.SGD(1.9), loss="squared_error")
+    >>> reduce = ReduceOnPlateau("loss", factor=0.5, patience=2)
+    >>> history = model.fit([[0.0], [1.0]], [0.5, 0.0], epochs=50, callbacks=reduce, verbose=0)
+    >>> model.optimizer.learning_rate < 1.9
+    True
+    """
+
+    def __init__(self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10,
+                 min_delta: float = 0.0, mode: str = "auto", cooldown: int = 0,
+                 min_rate: float = 0.0) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.factor = checks.fraction("factor", checks.positive_float("factor", factor))
+        self.patience = checks.positive_int("patience", patience)
+        self.cooldown = checks.positive_int("cooldown", cooldown, minimum=0)
+        self.min_rate = checks.positive_float("min_rate", min_rate, allow_zero=True)
+        self.wait = self.cooling = 0
+        self.rates: list[float] = []
+
+    def on_train_begin(self, logs: Logs) -> None:
+        super().on_train_begin(logs)
+        self.wait, self.cooling, self.rates = 0, 0, []
+        if callable(self.model.optimizer.learning_rate):
+            raise TypeError("ReduceOnPlateau: expected an optimizer with a number as its learning rate, "
+                            f"got {self.model.optimizer.learning_rate!r}; use one or the other")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        optimizer = self.model.optimizer
+        self.wait = 0 if self.improved(epoch, logs) or self.cooling else self.wait + 1
+        self.cooling = max(0, self.cooling - 1)
+        if self.wait >= self.patience:
+            optimizer.learning_rate = min(optimizer.learning_rate,
+                                          max(self.factor * optimizer.learning_rate, self.min_rate))
+            self.wait, self.cooling = 0, self.cooldown
+        self.rates.append(optimizer.learning_rate)
 
 
 class ModelCheckpoint(_Monitor):

@@ -1,0 +1,99 @@
+"""L-BFGS on all samples at once, through SciPy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import checks
+from .history import History
+from .model import Sequential
+from .training import adapt
+
+
+def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, memory: int = 10,
+              tolerance: float = 1e-6, sample_weight: Any = None) -> History:
+    """Train on the loss of all samples with L-BFGS (Liu and Nocedal 1989), as SciPy has it.
+
+    For small data and smooth networks: a quasi-Newton step from the last `memory` gradients and a line
+    search, no learning rate. Needs SciPy (``pip install scipy``).
+
+    Parameters
+    ----------
+    model : Sequential
+        The model, compiled; its optimizer is not used. float64 lets the search go further.
+    X, y, sample_weight : array_like
+        As `fit` takes them.
+    max_iterations : int
+        An iteration takes one or a few evaluations of the loss and its gradient.
+    memory : int
+        Gradients that the curvature is built from.
+    tolerance : float
+        The search ends when no element of the gradient is larger.
+
+    Returns
+    -------
+    History
+        The loss after each iteration; also ``model.history``.
+
+    Raises
+    ------
+    ImportError
+        Without SciPy.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(1)], input_shape=(1,), dtype="float64")
+    >>> model.compile(loss="squared_error")
+    >>> history = fit_lbfgs(model, [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])  # doctest: +SKIP
+    >>> model.predict([[3.0]]).round(4)                                     # doctest: +SKIP
+    array([[7.]])
+    """
+    try:
+        from scipy.optimize import minimize  # type: ignore[import-untyped]  # an extra
+    except ImportError as error:
+        raise ImportError("fit_lbfgs needs SciPy: pip install scipy") from error
+    max_iterations = checks.positive_int("max_iterations", max_iterations)
+    memory = checks.positive_int("memory", memory)
+    tolerance = checks.positive_float("tolerance", tolerance, allow_zero=True)
+    X, y, weight = model._checked(X, y, sample_weight)
+    adapt(model, X)
+    bound = model.bind(X, y, weight)
+    parameters = model.named_parameters()
+    model.history = history = History()
+
+    def set_all(vector: np.ndarray) -> None:
+        at = 0
+        for parameter in parameters.values():
+            parameter[...] = vector[at:at + parameter.size].reshape(parameter.shape)
+            at += parameter.size
+
+    def flat(arrays: Any) -> np.ndarray:
+        return np.concatenate([np.asarray(a, np.float64).ravel() for a in arrays])
+
+    seen: dict[bytes, float] = {}
+
+    def loss_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        set_all(vector)
+        loss = bound.loss()
+        seen.clear()
+        seen[vector.tobytes()] = loss
+        if not math.isfinite(loss):  # the line search steps back
+            return np.inf, np.zeros_like(vector)
+        gradients = bound.gradients()
+        return loss, flat(gradients[name] for name in parameters)
+
+    def note(vector: np.ndarray) -> None:
+        if (loss := seen.get(vector.tobytes())) is None:
+            set_all(vector)
+            loss = bound.loss()
+        history.append(len(history), {"loss": loss})
+
+    result = minimize(loss_and_gradient, flat(parameters.values()), jac=True, method="L-BFGS-B",
+                      callback=note, options={"maxiter": max_iterations, "maxcor": memory, "gtol": tolerance,
+                               "ftol": 0.0, "maxfun": 20 * max_iterations})
+    set_all(result.x)
+    return history
