@@ -21,7 +21,7 @@ def samples(n, n_in=20, n_out=3, dtype="float64", seed=0):
 
 def run_of(model, entry, rows, X, y, weight=None):
     """A Run of its own with the arrays bound."""
-    model._numbers.allocate_states(model.optimizer.n_states)
+    model._numbers.allocate_states(model.optimizer.initial_states)
     run = backends.make_run(model._compiled.program(entry), model._numbers.memory, rows)
     for slot, array in ((X_SLOT, X), (TARGET_SLOT, y), (WEIGHT_SLOT, weight)):
         run.bind(slot, array)

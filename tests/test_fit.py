@@ -52,7 +52,8 @@ def test_every_optimizer_learns(backend, optimizer):
     layers = [fnn.Flatten(), fnn.Standardize(), fnn.Dense(32, "tanh"), fnn.Dense(10, "softmax")]
     model = fnn.Sequential(layers, (8, 8))
     model.compile(optimizer, metrics="accuracy")
-    model.optimizer.learning_rate = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02}.get(optimizer, 0.003)
+    rates = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.05, "adadelta": 1.0}
+    model.optimizer.learning_rate = rates.get(optimizer, 0.003)
     model.fit(X, y, epochs=10, verbose=0)
     assert model.evaluate(X_test, y_test)["accuracy"] > 0.93
 

@@ -35,6 +35,16 @@ class LearningRateSearch:
         Rate and last loss of each trial training, by rising rate; NaN where it diverged.
     suggestion : float
         The rate to train with.
+
+    Examples
+    --------
+    >>> found = LearningRateSearch(np.array([0.1, 1.0]), np.array([2.0, 3.0]), np.array([2.0, 3.0]),
+    ...                            {0.1: 0.5, 0.2: 0.4}, 0.2)
+    >>> print(found)
+    range test: 2 steps, rates 0.1 to 1, smallest loss 2 at 0.1
+      rate       0.1  loss       0.5  ############
+      rate       0.2  loss       0.4  ##########  <-
+    suggested learning rate: 0.2
     """
 
     rates: np.ndarray
