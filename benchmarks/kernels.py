@@ -70,10 +70,9 @@ def cases() -> Iterator[Case]:
     yield Case("squared_error", OUTPUTS, {"y": "B o", "target": "B o", "dy": "B o", "row_loss": "B:float64"},
                {"factor": 0.5})
     yield Case("loss_sum", ((32, 1), (512, 1), (10_000, 1)), {"row_loss": "B:float64"})
-    for optimizer, n_states in (("sgd", 0), ("momentum", 1), ("nesterov", 1), ("adam", 2)):
-        if optimizer in OPS:
-            names = OPS[optimizer].operands[:2 + n_states]
-            yield Case(optimizer, ARRAYS, dict.fromkeys(names, "i o"), ADAM)
+    for name, schema in OPS.items():
+        if schema.optimizer:
+            yield Case(name, ARRAYS, dict.fromkeys(schema.operands, "i o"), ADAM)
 
 
 CASES = {case.name: case for case in cases() if case.op in OPS}

@@ -36,6 +36,19 @@ CALLS = {
     "nesterov": ((of(7, 5), of(7, 5), of(7, 5)), (0.1, 0.5), 2),
     "adam": ((of(7, 5), of(7, 5), of(7, 5), np.abs(of(7, 5))), (0.1, 3), 3),
 }
+DW, W, STATE, SQUARE = of(7, 5), of(7, 5), of(7, 5), np.abs(of(7, 5)) + 17  # a variance is above zero
+CALLS |= {
+    "adagrad": ((DW, W, SQUARE), (0.1, 1e-3), 2),
+    "rmsprop": ((DW, W, SQUARE), (0.1, 0.8), 2),
+    "rmsprop_momentum": ((DW, W, SQUARE, STATE), (0.1, 0.8, 0.5), 3),
+    "rmsprop_centered": ((DW, W, SQUARE, STATE), (0.1, 0.8), 3),
+    "rmsprop_centered_momentum": ((DW, W, SQUARE, STATE, STATE), (0.1, 0.8, 0.5), 4),
+    "adadelta": ((DW, W, SQUARE, SQUARE), (0.1, 0.8), 3),
+    "amsgrad": ((DW, W, STATE, SQUARE, SQUARE), (0.1, 3), 4),
+    "nadam": ((DW, W, STATE, SQUARE), (0.1, 3), 3),
+    "adamw": ((DW, W, STATE, SQUARE), (0.1, 3), 3),
+    "lion": ((DW, W, STATE), (0.1,), 2),
+}
 each = pytest.mark.parametrize("name", CALLS)
 
 

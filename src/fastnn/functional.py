@@ -28,11 +28,14 @@ from .checks_arrays import describe, packed
 from .program import OPS
 
 __all__ = [
-    "activation_backward", "activation_forward", "adam", "dense_backward_input", "dense_backward_parameters",
-    "dense_forward", "momentum", "nesterov", "sgd", "sigmoid_cross_entropy", "softmax_backward",
-    "softmax_cross_entropy", "softmax_forward", "squared_error", "standardize",
+    "activation_backward", "activation_forward", "adadelta", "adagrad", "adam", "adamw", "amsgrad",
+    "dense_backward_input", "dense_backward_parameters", "dense_forward", "lion", "momentum", "nadam",
+    "nesterov", "rmsprop", "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "sgd",
+    "sigmoid_cross_entropy", "softmax_backward", "softmax_cross_entropy", "softmax_forward",
+    "squared_error", "standardize",
 ]
 
+Array = np.ndarray
 _REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # as the core counts them
 
 
@@ -244,6 +247,16 @@ _sgd = _op("sgd", "dw:* => w:*")
 _momentum = _op("momentum", "dw:* => w:* velocity:*")
 _nesterov = _op("nesterov", "dw:* => w:* velocity:*")
 _adam = _op("adam", "dw:* => w:* mean:* square:*", correct=1)
+_adagrad = _op("adagrad", "dw:* => w:* square_sum:*")
+_rmsprop = _op("rmsprop", "dw:* => w:* square:*")
+_rmsprop_momentum = _op("rmsprop_momentum", "dw:* => w:* square:* velocity:*")
+_rmsprop_centered = _op("rmsprop_centered", "dw:* => w:* square:* mean:*")
+_rmsprop_centered_momentum = _op("rmsprop_centered_momentum", "dw:* => w:* square:* mean:* velocity:*")
+_adadelta = _op("adadelta", "dw:* => w:* square:* square_step:*")
+_amsgrad = _op("amsgrad", "dw:* => w:* mean:* square:* largest:*", correct=1)
+_nadam = _op("nadam", "dw:* => w:* mean:* square:*", correct=1)
+_adamw = _op("adamw", "dw:* => w:* mean:* square:*", correct=1)
+_lion = _op("lion", "dw:* => w:* mean:*")
 
 
 def dense_forward(x: Any, w: Any, b: Any = None, activation: str = "identity") -> np.ndarray:
@@ -348,3 +361,61 @@ def adam(dw: Any, w: np.ndarray, mean: np.ndarray, square: np.ndarray, rate: flo
          beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> None:
     """Adam's `update`-th step (from 1), in place; see `fastnn.Adam`."""
     _adam((dw, w, mean, square), None, (1.0, beta_1, beta_2, epsilon), rate, update)
+
+
+def amsgrad(dw: Any, w: Array, mean: Array, square: Array, largest: Array, rate: float, update: int,
+            beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8) -> None:
+    """AMSGrad's `update`-th step, in place; see `fastnn.AMSGrad`."""
+    _amsgrad((dw, w, mean, square, largest), None, (1.0, beta_1, beta_2, epsilon), rate, update)
+
+
+def nadam(dw: Any, w: Array, mean: Array, square: Array, rate: float, update: int, beta_1: float = 0.9,
+          beta_2: float = 0.999, epsilon: float = 1e-8, momentum_decay: float = 4e-3) -> None:
+    """NAdam's `update`-th step, in place; see `fastnn.NAdam`."""
+    _nadam((dw, w, mean, square), None, (1.0, beta_1, beta_2, epsilon, 0.0, momentum_decay), rate, update)
+
+
+def adamw(dw: Any, w: Array, mean: Array, square: Array, rate: float, update: int, beta_1: float = 0.9,
+          beta_2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01) -> None:
+    """AdamW's `update`-th step, in place; see `fastnn.AdamW`."""
+    _adamw((dw, w, mean, square), None, (1.0, beta_1, beta_2, epsilon, 0.0, weight_decay), rate, update)
+
+
+def lion(dw: Any, w: Array, mean: Array, rate: float, beta_1: float = 0.9, beta_2: float = 0.99,
+         weight_decay: float = 0.0) -> None:
+    """A step of `fastnn.Lion`, in place."""
+    _lion((dw, w, mean), None, (1.0, beta_1, beta_2, 0.0, 0.0, weight_decay), rate)
+
+
+def adagrad(dw: Any, w: Array, square_sum: Array, rate: float, epsilon: float = 1e-10) -> None:
+    """A step of `fastnn.AdaGrad`, in place."""
+    _adagrad((dw, w, square_sum), None, (1.0, 0.0, 0.0, epsilon), rate)
+
+
+def rmsprop(dw: Any, w: Array, square: Array, rate: float, rho: float = 0.9, epsilon: float = 1e-8) -> None:
+    """A step of `fastnn.RMSprop`, in place."""
+    _rmsprop((dw, w, square), None, (1.0, 0.0, rho, epsilon), rate)
+
+
+def rmsprop_momentum(dw: Any, w: Array, square: Array, velocity: Array, rate: float, rho: float = 0.9,
+                     beta: float = 0.9, epsilon: float = 1e-8) -> None:
+    """A step of `fastnn.RMSprop` with momentum, in place."""
+    _rmsprop_momentum((dw, w, square, velocity), None, (1.0, beta, rho, epsilon), rate)
+
+
+def rmsprop_centered(dw: Any, w: Array, square: Array, mean: Array, rate: float, rho: float = 0.9,
+                     epsilon: float = 1e-8) -> None:
+    """A step of `fastnn.RMSprop`, centered, in place."""
+    _rmsprop_centered((dw, w, square, mean), None, (1.0, 0.0, rho, epsilon), rate)
+
+
+def rmsprop_centered_momentum(dw: Any, w: Array, square: Array, mean: Array, velocity: Array, rate: float,
+                              rho: float = 0.9, beta: float = 0.9, epsilon: float = 1e-8) -> None:
+    """A step of `fastnn.RMSprop`, centered and with momentum, in place."""
+    _rmsprop_centered_momentum((dw, w, square, mean, velocity), None, (1.0, beta, rho, epsilon), rate)
+
+
+def adadelta(dw: Any, w: Array, square: Array, square_step: Array, rate: float = 1.0, rho: float = 0.9,
+             epsilon: float = 1e-6) -> None:
+    """A step of `fastnn.AdaDelta`, in place."""
+    _adadelta((dw, w, square, square_step), None, (1.0, 0.0, rho, epsilon), rate)
