@@ -96,7 +96,7 @@ class NativeRun:
         self.walk = walk
         self.state.set_rows(walk.n_rows, walk.batch, walk.block)
         self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.losses, walk.update_count,
-                            walk.seed)
+                            walk.seed % 2 ** 64)
 
     def stop(self) -> None:
         """Ask a running `execute` (in another thread) to come back after its step."""

@@ -28,7 +28,7 @@ def philox(counter, seed, rounds=10):
 
 
 def random_words(shape, step, instance, own_seed, first_group):
-    """(B, words, 16): the words of each row, 16 columns side by side; column j is ``[:, j // 16, j % 16]``."""
+    """(B, words, 16): the words of each row, 16 columns in turn; column j is ``[:, j // 16, j % 16]``."""
     n_groups = -(-shape[1] // WORDS) * GROUPS
     group = np.arange(first_group, first_group + n_groups, dtype=np.uint64) & WORD
     row = np.arange(step.batch_row, step.batch_row + shape[0], dtype=np.uint64)[:, np.newaxis] & WORD
