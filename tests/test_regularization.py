@@ -36,8 +36,8 @@ def penalty_of(model):
     """The sum of the model's penalties by their formulas."""
     total = 0.0
     for layer in model.layers:
-        for w, regularizer in zip((layer.weight, layer.bias), (layer.kernel_regularizer, layer.bias_regularizer),
-                                  strict=True):
+        regularizers = layer.kernel_regularizer, layer.bias_regularizer
+        for w, regularizer in zip((layer.weight, layer.bias), regularizers, strict=True):
             if regularizer is not None:
                 w = w.astype(np.float64)
                 total += regularizer.l1 * np.abs(w).sum() + regularizer.l2 / 2 * (w ** 2).sum()

@@ -319,11 +319,11 @@ class Builder:
     """Collects the ops of one Program; layers and losses emit into it."""
 
     def __init__(self, parameters: Layout, persistent: Layout, *, training: bool,
-                 differentiates: bool = False) -> None:
+                 differentiates: bool | None = None) -> None:
         self.parameters, self.persistent = parameters, persistent
         self.training = training  # layers behave as in training
-        self.differentiates = differentiates  # a backward pass follows
-        self.n_instances = 0
+        self.differentiates = training if differentiates is None else differentiates  # backward ops follow
+        self.n_instances = 0  # of ops that draw random numbers
         self.dtype = parameters.dtype
         self.ops: list[Op] = []
         self.n_slots = 0

@@ -125,7 +125,23 @@ class ElasticNet(Regularizer):
 
 
 class Constraint:
-    """What weights must fulfil after every update; `MaxNorm` is one. A subclass emits its op."""
+    """What weights must fulfil after every update; `MaxNorm` is one.
+
+    A subclass emits its ops; one that a file should hold has a name in ``fastnn.regularizers.CONSTRAINTS``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> class NonNegative(fnn.Constraint):
+    ...     def emit(self, builder, segment):
+    ...         builder.emit_host(lambda w: np.maximum(w, 0, out=w), [], [builder.parameter(segment)])
+    >>> layers = [fnn.Dense(1, use_bias=False, kernel_constraint=NonNegative())]
+    >>> model = fnn.Sequential(layers, input_shape=(1,))
+    >>> model.compile(fnn.SGD(1.0), loss="squared_error")
+    >>> history = model.fit([[1.0]], [-5.0], verbose=0)
+    >>> model.layers[0].weight
+    array([[0.]], dtype=float32)
+    """
 
     def emit(self, builder: Builder, segment: Segment) -> None:
         """Emit what puts a parameter array right."""

@@ -82,7 +82,7 @@ class Dropout(RandomLayer):
     def _drop(self, builder: Builder, x: Operand) -> Operand:
         """The op, which takes gradients down as it takes values up."""
         y = builder.arena(x.shape)
-        builder.emit("dropout", x, y, rate=self.rate, **builder.saved[self])
+        builder.emit("dropout", x, y, share=self.rate, **builder.saved[self])
         return y
 
     def get_config(self) -> dict[str, object]:

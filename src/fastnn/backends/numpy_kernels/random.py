@@ -42,12 +42,12 @@ def _columns(values, n):
     return values.reshape(len(values), -1)[:, :n]
 
 
-@op("x -> y", dims=SETTINGS, scalars="rate", by_row="x y", flops=elements("y"))
-def dropout(x, y, *, instance, own_seed, first_group, rate, step):
-    """y = x / (1 - rate) where the element's word is at least 2^32 rate, else 0"""
-    threshold = np.uint64(min(round(rate * 2.0 ** 32), 2 ** 32 - 1))
+@op("x -> y", dims=SETTINGS, scalars="share", by_row="x y", flops=elements("y"))
+def dropout(x, y, *, instance, own_seed, first_group, share, step):
+    """y = x / (1 - share) where the element's word is at least 2^32 share, else 0"""
+    threshold = np.uint64(min(round(share * 2.0 ** 32), 2 ** 32 - 1))
     keep = _columns(random_words(x.shape, step, instance, own_seed, first_group) >= threshold, x.shape[1])
-    y[...] = np.where(keep, x * x.dtype.type(1 / (1 - rate)), 0)
+    y[...] = np.where(keep, x * x.dtype.type(1 / (1 - share)), 0)
 
 
 @op("x -> y", dims=SETTINGS, scalars="deviation", by_row="x y", flops=elements("y", 2))
