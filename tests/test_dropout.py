@@ -10,6 +10,7 @@ from cases import EDGES
 from conftest import assert_close, assert_same_bits
 from fastnn import backends
 from fastnn.backends.numpy_kernels.random import philox
+from fastnn.compilation import Compiled
 from fastnn.functional import call
 from fastnn.layers import noise
 
@@ -184,11 +185,10 @@ def test_the_mask_is_one_on_all_backends_threads_blocks_and_dtypes(team):
 
 
 def test_blocks_of_a_step_draw_what_the_whole_step_draws(backend, monkeypatch):
-    from fastnn import training
     X, y = data(50)
     results = []
     for block in (50, 16):
-        monkeypatch.setattr(training, "LARGEST_BLOCK", block)
+        monkeypatch.setattr(Compiled, "block_rows", lambda self, rows, block=block: block)
         model = model_with(fnn.Dropout(0.4), fnn.GaussianNoise(0.5))
         loss = model.train_on_batch(X, y)["loss"]
         results.append((loss, *model.get_weights()))

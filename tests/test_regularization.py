@@ -8,6 +8,7 @@ import fastnn as fnn
 from cases import EDGES
 from conftest import assert_close, assert_same_bits, rounding
 from fastnn import regularizers
+from fastnn.compilation import Compiled
 from fastnn.functional import call
 
 SHAPES = [*((n,) for n in EDGES), *((7, n) for n in EDGES), (100, 33)]
@@ -130,14 +131,15 @@ def test_a_step_takes_the_penaltys_gradient(backend):
         assert_close(w, before[name] - 0.01 * g, 1e-15 * (1 + np.abs(g)), name)
 
 
-def test_blocks_of_a_large_batch_add_the_penalty_once(backend):
-    """A batch above LARGEST_BLOCK runs in blocks; loss and step are those of the formula."""
-    X, y = data(5000)
+def test_blocks_of_a_large_batch_add_the_penalty_once(backend, monkeypatch):
+    """Loss and step are those of the formula."""
+    monkeypatch.setattr(Compiled, "block_rows", lambda self, rows: 16)
+    X, y = data(50)
     model, plain = classifier(kernel=fnn.L2(0.7)), classifier()
     loss = plain.evaluate(X, y)["loss"] + penalty_of(model)
     gradients = {name: g.copy() for name, g in model.bind(X, y).gradients().items()}
     before = {name: w.copy() for name, w in model.named_parameters().items()}
-    history = model.fit(X, y, batch_size=5000, shuffle=False, verbose=0)
+    history = model.fit(X, y, batch_size=50, shuffle=False, verbose=0)
     assert history["loss"][0] == pytest.approx(loss, rel=1e-12)
     for name, w in model.named_parameters().items():
         assert_close(w, before[name] - 0.01 * gradients[name], 1e-14, name)
