@@ -40,8 +40,8 @@ def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 
          update: int = 1, seed: int = 0, row: int = 0, real: Any = None, **settings: Any) -> float:
     """Run any op on arrays in the order of its operands (None: absent); outputs are written in place.
 
-    Their shapes are not checked. `row` is the number of the first row in its step; `real` the op's dtype where
-    no array tells. Returns what the op adds to the loss. Ops on a Run's rows (gather) want a Program.
+    Their shapes are not checked. `row` is the number of the first row in its step; `real` the op's dtype
+    where no array tells. Returns what the op adds to the loss. Ops on a Run's rows (gather) want a Program.
 
     Examples
     --------

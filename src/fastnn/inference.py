@@ -86,8 +86,9 @@ class BoundModel:
 def nonfinite_row(X: np.ndarray, y: np.ndarray | None, row: int, dtype: np.dtype) -> ValueError:
     """The error for a row of samples or targets that turned out not to be finite while it was gathered."""
     with np.errstate(over="ignore"):
-        in_targets = y is not None and bool(np.isfinite(X[row].astype(dtype)).all())
-    return checks.nonfinite_row(y if in_targets else X, row, "y" if in_targets else "X", dtype)
+        if y is not None and np.isfinite(X[row].astype(dtype)).all():
+            return checks.nonfinite_row(y, row, "y", dtype)
+    return checks.nonfinite_row(X, row, "X", dtype)
 
 
 class _Reached:

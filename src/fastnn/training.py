@@ -177,8 +177,9 @@ class _Totals:
         self.loss_sum = self.weight_sum = 0.0
 
     def add(self, losses: np.ndarray, weights: np.ndarray) -> None:
-        self.loss_sum += float(losses @ weights)
-        self.weight_sum += float(weights.sum())
+        for loss, weight in zip(losses.tolist(), weights.tolist(), strict=True):  # in step order
+            self.loss_sum += loss * weight
+            self.weight_sum += weight
 
     def loss(self) -> float:
         return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
@@ -337,8 +338,8 @@ class _Arrays:
         good.put_back(self.model)
         where = run.program.ops[halt.op] if halt else None
         step = self.first_step + (halt.step if halt else end - 1)
-        raise DivergenceError(epoch, step, where.layer if where else "loss", where.name if where else "its sum",
-                              self.first_step + good.step)
+        raise DivergenceError(epoch, step, where.layer if where else "loss",
+                              where.name if where else "its sum", self.first_step + good.step)
 
 
 class _Batches:
