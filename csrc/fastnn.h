@@ -133,6 +133,7 @@ typedef struct fnn_step {
   fnn_run_state *run;
   fnn_power *powers;  /* FNN_POWERS of them, this thread's own */
   int64_t row;        /* first row of the block, within the pass */
+  int64_t batch_row;  /* the same, within the step */
   int64_t update;     /* 1 for the first update ever */
   double rate;        /* learning rate */
   double weight_sum;  /* of the step's rows: what a mean divides by */

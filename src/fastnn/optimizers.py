@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import checks
+from .clipping import Clipping
 from .program import Builder, Segment
 
 
@@ -18,6 +19,8 @@ class Optimizer:
     ----------
     learning_rate : float or callable
         The rate, or a function from the number of updates done to the rate.
+    **clipping : float
+        One of `clipnorm`, `clipvalue` and `global_clipnorm`: see `fastnn.Clipping`.
 
     Attributes
     ----------
@@ -34,7 +37,9 @@ class Optimizer:
     [0.1, 0.05, 0.033, 0.025]
     """
 
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.01) -> None:
+    def __init__(self, learning_rate: float | Callable[[int], float] = 0.01,
+                 **clipping: float | None) -> None:
+        self.clipping = Clipping(**clipping)
         self.learning_rate = learning_rate if callable(learning_rate) else \
             checks.positive_float("learning_rate", learning_rate)
 
@@ -63,11 +68,12 @@ class Optimizer:
         states = [builder.state(segment, i) for i in range(self.n_states)]
         settings: dict[str, Any] = {**self.scalars()}
         settings["rate_factor"] *= segment.rate_factor
+        settings["decay"] *= segment.decay_factor
         builder.emit(self.op, builder.gradient(segment), builder.parameter(segment), *states, **settings)
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""
-        return {"learning_rate": self.learning_rate}
+        return {"learning_rate": self.learning_rate, **self.clipping.get_config()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
@@ -84,6 +90,8 @@ class SGD(Optimizer):
         0 <= momentum < 1; v = momentum v - rate dw, w += v.
     nesterov : bool
         Look ahead: w += momentum v - rate dw, with the new v.
+    **clipping : float
+        See `fastnn.Clipping`.
 
     Raises
     ------
@@ -110,8 +118,8 @@ class SGD(Optimizer):
     """
 
     def __init__(self, learning_rate: float | Callable[[int], float] = 0.01, momentum: float = 0.0,
-                 nesterov: bool = False) -> None:
-        super().__init__(learning_rate)
+                 nesterov: bool = False, **clipping: float | None) -> None:
+        super().__init__(learning_rate, **clipping)
         self.momentum = checks.fraction("momentum", momentum)
         self.nesterov = checks.boolean("nesterov", nesterov)
         if nesterov and not momentum:
@@ -138,7 +146,7 @@ class Momentum(SGD):
 
     Parameters
     ----------
-    learning_rate, momentum, nesterov
+    learning_rate, momentum, nesterov, **clipping
         As for `SGD`.
 
     Examples
@@ -155,8 +163,8 @@ class Momentum(SGD):
     """
 
     def __init__(self, learning_rate: float | Callable[[int], float] = 0.01, momentum: float = 0.9,
-                 nesterov: bool = False) -> None:
-        super().__init__(learning_rate, momentum, nesterov)
+                 nesterov: bool = False, **clipping: float | None) -> None:
+        super().__init__(learning_rate, momentum, nesterov, **clipping)
 
 
 class Nesterov(SGD):
@@ -164,7 +172,7 @@ class Nesterov(SGD):
 
     Parameters
     ----------
-    learning_rate, momentum, nesterov
+    learning_rate, momentum, nesterov, **clipping
         As for `SGD`.
 
     Notes
@@ -185,8 +193,8 @@ class Nesterov(SGD):
     """
 
     def __init__(self, learning_rate: float | Callable[[int], float] = 0.01, momentum: float = 0.9,
-                 nesterov: bool = True) -> None:
-        super().__init__(learning_rate, momentum, nesterov)
+                 nesterov: bool = True, **clipping: float | None) -> None:
+        super().__init__(learning_rate, momentum, nesterov, **clipping)
 
 
 class Adam(Optimizer):
@@ -203,6 +211,8 @@ class Adam(Optimizer):
         How slowly the two running averages move, 0 <= beta < 1.
     epsilon : float
         1e-8 as in the paper and PyTorch (Keras: 1e-7), added to the root after the bias correction.
+    **clipping : float
+        See `fastnn.Clipping`.
 
     Examples
     --------
@@ -221,8 +231,8 @@ class Adam(Optimizer):
     n_states = 2
 
     def __init__(self, learning_rate: float | Callable[[int], float] = 1e-3, beta_1: float = 0.9,
-                 beta_2: float = 0.999, epsilon: float = 1e-8) -> None:
-        super().__init__(learning_rate)
+                 beta_2: float = 0.999, epsilon: float = 1e-8, **clipping: float | None) -> None:
+        super().__init__(learning_rate, **clipping)
         self.beta_1, self.beta_2 = checks.fraction("beta_1", beta_1), checks.fraction("beta_2", beta_2)
         self.epsilon = checks.positive_float("epsilon", epsilon)
 

@@ -18,8 +18,7 @@ from .callbacks import Callback, CallbackList, ProgressBar
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
 from .divergence import DivergenceError, Snapshot, all_finite
 from .history import History
-from .inference import nonfinite_row, step_weights
-from .layers import Standardize
+from .inference import adapt, nonfinite_row, step_weights
 from .model import Sequential
 
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
@@ -105,7 +104,7 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
         if held_out:
             validation = tuple(a if a is None else a[len(X) - held_out:] for a in (X, y, weight))
             X, y, weight = (a if a is None else a[:len(a) - held_out] for a in (X, y, weight))
-        _adapt(model, X)
+        adapt(model, X)
         source = _Arrays(model, X, y, weight, min(batch_size, len(X)), shuffle)
     with _alone(model), _deferred_interrupt() as interrupted:
         return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted)
@@ -124,7 +123,7 @@ def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None)
     model._require_compiled()
     with _alone(model), _deferred_interrupt() as interrupted:
         X, y, weight = model._checked(X, y, sample_weight)
-        _adapt(model, X)
+        adapt(model, X)
         totals = _Totals()
         _Arrays(model, X, y, weight, len(X), False).run_epoch(0, totals, CallbackList([]), interrupted)
         return {"loss": totals.loss()}
@@ -139,16 +138,6 @@ def _validation(model: Sequential, data: tuple | None, split: float) -> tuple | 
         raise TypeError(f"validation_data: expected (X, y) or (X, y, weight), got {type(data).__name__}")
     weight = data[2] if len(data) == 3 else None
     return model._checked(data[0], data[1], weight, ("validation X", "validation y"))
-
-
-def _adapt(model: Sequential, X: np.ndarray) -> None:
-    """Give Standardize layers the training set's numbers, once."""
-    for layer in model.layers:
-        if isinstance(layer, Standardize):
-            views = {name: s.view(model._numbers.memory.persistent) for name, s in layer.persistent.items()}
-            if not views["adapted"][0]:
-                for name, value in layer.statistics(X).items():
-                    views[name][...] = value
 
 
 @contextmanager
@@ -188,8 +177,9 @@ class _Totals:
         self.loss_sum = self.weight_sum = 0.0
 
     def add(self, losses: np.ndarray, weights: np.ndarray) -> None:
-        self.loss_sum += float(losses @ weights)
-        self.weight_sum += float(weights.sum())
+        for loss, weight in zip(losses.tolist(), weights.tolist(), strict=True):  # in step order
+            self.loss_sum += loss * weight
+            self.weight_sum += weight
 
     def loss(self) -> float:
         return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
@@ -249,7 +239,8 @@ class _Arrays:
                   interrupted: list[bool]) -> dict[str, float]:
         """All steps of an epoch, in chunks of about CHUNK_SECONDS; the epoch's logs."""
         order = self.order()
-        walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses)
+        walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses,
+                    seed=self.model.seed)
         weights = step_weights(walk)
         with self.model._compiled.borrow(self.entry, self.block) as run:
             self._bind(run, walk)
@@ -310,7 +301,7 @@ class _Arrays:
         for slot, array in enumerate(arrays):
             run.bind(slot, array)
         run.begin(Pass(last - first, self.batch, self.block, None, arrays[WEIGHT_SLOT], self.rates[step:end],
-                       self.losses[step:end], self.model.update_count))
+                       self.losses[step:end], self.model.update_count, self.model.seed))
         halt = run.execute(0, end - step, check=check)
         if halt is None:
             return None
@@ -374,7 +365,7 @@ class _Batches:
                 raise TypeError("X: expected batches (X, y) or (X, y, weight), "
                                 f"batch {step} is {type(batch).__name__}")
             X, y, weight = self.model._checked(batch[0], batch[1], batch[2] if len(batch) == 3 else None)
-            _adapt(self.model, X)
+            adapt(self.model, X)
             arrays = _Arrays(self.model, X, y, weight, len(X), False)
             arrays.first_step = step
             logs = arrays.run_epoch(epoch, totals, CallbackList([]), interrupted)

@@ -45,7 +45,7 @@ class Pass:
 
     `index` is the row order (None: as they stand), `row_weight` the weight of each bound row (None: 1),
     `rates` the learning rate and `losses` the place for the mean loss of each step, `update_count` the
-    optimizer updates done before.
+    optimizer updates done before, `seed` the key of the random numbers that ops draw.
     """
 
     n_rows: int

@@ -20,6 +20,8 @@ class Step:
     first_block: bool = True
     loss: float = 0.0
     bad_row: int = -1
+    seed: int = 0
+    batch_row: int = 0
 
 
 def elements(name: str, factor: int = 1) -> Callable:
