@@ -222,7 +222,8 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
     s.loss = run->losses ? &run->losses[step] : NULL;
     s.weight_sum = weight_sum(run, row, rows);
     for (int64_t block = resumed ? run->first_block : 0; block < n_blocks; block++) {
-      s.row = row + block * run->block;
+      s.batch_row = block * run->block;
+      s.row = row + s.batch_row;
       s.first_block = block == 0;
       const fnn_call *calls = calls_for(run, n_ops, fnn_min(run->block, row + rows - s.row));
       if (block) barrier(team, thread);
@@ -304,7 +305,7 @@ void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *
   fnn_product momenta = {0};
   const fnn_step s = {.run = run, .powers = powers, .momenta = &momenta, .n_threads = 1, .first_block = 1, .update = run->update_count,
                       .rate = *run->rates, .loss = run->losses, .weight_sum = weight_sum,
-                      .workspace = run->workspace};
+                      .workspace = run->workspace, .batch_row = run->first_block * run->block};
   fnn_current_table()->ops[opcode][dtype](call, &s);
 }
 

@@ -8,3 +8,5 @@
 #include "dense.inc"
 #include "loss.inc"
 #include "optimizer.inc"
+#include "regularization.inc"
+#include "random.inc"

@@ -138,6 +138,7 @@ typedef struct fnn_step {
   fnn_power *powers;  /* FNN_POWERS of them, this thread's own */
   fnn_product *momenta; /* this thread's own */
   int64_t row;        /* first row of the block, within the pass */
+  int64_t batch_row;  /* the same, within the step */
   int64_t update;     /* 1 for the first update ever */
   double rate;        /* learning rate */
   double momentum;    /* beta1 of the step, where the run has momenta */

@@ -37,6 +37,17 @@ static inline fnn_region fnn_own(ptrdiff_t rows, ptrdiff_t n, const fnn_step *s)
   return fnn_own_rows(rows, n, s);
 }
 
+static inline double fnn_sum_of_eight(const double *s) {
+  return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}
+
+/* eight interleaved sums of n numbers, then theirs */
+static inline double fnn_sum(const double *x, ptrdiff_t n) {
+  double sum[8] = {0};
+  for (ptrdiff_t i = 0; i < n; i++) sum[i % 8] += x[i];
+  return fnn_sum_of_eight(sum);
+}
+
 /* base^update: one libm call a step for each base */
 static inline double fnn_power_of(double base, const fnn_step *s) {
   fnn_power *p = s->powers;

@@ -27,6 +27,10 @@ def _softmax_inside():
     return [fnn.Dense(6), fnn.Activation("softmax"), _last()]
 
 
+def _dropouts():
+    return [fnn.Dropout(0.3), fnn.Dense(17, "tanh"), fnn.Dropout(0.5), _last()]
+
+
 LAYER_CASES = [
     Case("dense", fnn.Dense, lambda: [fnn.Dense(17, "tanh"), _last()], (5,)),
     Case("dense-deep", fnn.Dense, lambda: [fnn.Dense(33, "tanh"), fnn.Dense(15, "sigmoid"), _last()], (16,)),
@@ -40,6 +44,11 @@ LAYER_CASES = [
     Case("standardize", fnn.Standardize, lambda: [fnn.Standardize(), fnn.Dense(5, "tanh"), _last()], (17,)),
     Case("standardize-images", fnn.Standardize,
          lambda: [fnn.Standardize(per_feature=False), fnn.Flatten(), _last()], (3, 5)),
+    Case("dropout", fnn.Dropout, _dropouts, (5,)),
+    Case("gaussian-noise", fnn.GaussianNoise, lambda: [fnn.Dense(17), fnn.GaussianNoise(0.5), _last()], (5,)),
+    Case("min-max", fnn.MinMax, lambda: [fnn.MinMax(-1.0, 1.0), fnn.Dense(5, "tanh"), _last()], (17,)),
+    Case("row-normalize", fnn.RowNormalize, lambda: [fnn.RowNormalize("l1"), _last()], (17,)),
+    Case("pca-whitening", fnn.PCAWhitening, lambda: [fnn.PCAWhitening(7), _last()], (17,)),
 ]
 
 

@@ -13,10 +13,22 @@ from .callbacks import (
     ProgressBar,
     ReduceOnPlateau,
 )
+from .clipping import Clipping
 from .gradcheck import GradientCheck, check_gradients
 from .history import History
 from .io import load
-from .layers import Activation, Dense, Flatten, Layer, Standardize
+from .layers import (
+    Activation,
+    Dense,
+    Dropout,
+    Flatten,
+    GaussianNoise,
+    Layer,
+    MinMax,
+    PCAWhitening,
+    RowNormalize,
+    Standardize,
+)
 from .lbfgs import fit_lbfgs
 from .learning_rate import LearningRateSearch, find_learning_rate
 from .losses import CrossEntropy, Loss, MeanSquaredError, SquaredError
@@ -36,6 +48,7 @@ from .optimizers import (
     Optimizer,
     RMSprop,
 )
+from .regularizers import L1, L2, Constraint, ElasticNet, MaxNorm, Regularizer
 from .schedules import (
     ConstantRate,
     ConstantThenInverse,
@@ -52,13 +65,15 @@ from .schedules import (
 )
 
 __all__ = [
-    "EMA", "SGD", "SWA", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW", "CSVLogger",
-    "Callback", "ConstantRate", "ConstantThenInverse", "CosineDecay", "CosineRestarts", "CrossEntropy",
-    "Dense", "EarlyStopping", "ExponentialAverage", "ExponentialDecay", "Flatten", "GradientCheck",
-    "History", "InverseSquareRootDecay", "InverseTimeDecay", "LambdaCallback", "Layer",
-    "LearningRateSearch", "Lion", "Loss", "MeanSquaredError", "ModelCheckpoint", "Momentum", "NAdam",
-    "Nesterov", "OneCycle", "Optimizer", "PolynomialDecay", "ProgressBar", "RMSprop", "ReduceOnPlateau",
-    "Schedule", "Sequential", "SquaredError", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__",
-    "backend", "check_gradients", "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads",
-    "initializers", "load", "schedules", "set_num_threads", "use_backend", "use_isa",
+    "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW",
+    "CSVLogger", "Callback", "Clipping", "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay",
+    "CosineRestarts", "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "ElasticNet",
+    "ExponentialAverage", "ExponentialDecay", "Flatten", "GaussianNoise", "GradientCheck", "History",
+    "InverseSquareRootDecay", "InverseTimeDecay", "LambdaCallback", "Layer", "LearningRateSearch", "Lion",
+    "Loss", "MaxNorm", "MeanSquaredError", "MinMax", "ModelCheckpoint", "Momentum", "NAdam", "Nesterov",
+    "OneCycle", "Optimizer", "PCAWhitening", "PolynomialDecay", "ProgressBar", "RMSprop", "ReduceOnPlateau",
+    "Regularizer", "RowNormalize", "Schedule", "Sequential", "SquaredError", "Standardize", "StepDecay",
+    "TopK", "WarmUp", "__version__", "backend", "check_gradients", "find_learning_rate", "fit_lbfgs",
+    "functional", "get_num_threads", "initializers", "load", "schedules", "set_num_threads", "use_backend",
+    "use_isa",
 ]

@@ -78,7 +78,8 @@ cdef int run_call(int opcode, int dtype, fnn_call *c, fnn_run_state *run, double
 
 
 def call(int opcode, int dtype, tuple arrays, int n_inputs, tuple dims, tuple scalars,
-         double rate=0.0, int64_t update=1, double weight_sum=1.0, int64_t repeat=1):
+         double rate=0.0, int64_t update=1, double weight_sum=1.0, int64_t repeat=1,
+         uint64_t seed=0, int64_t row=0):
     """Run one op on arrays of one or two axes, C-contiguous in the last, or None; outputs are written in place.
 
     No shape is checked. Returns the loss where the op gives one. `repeat` is for measuring."""
@@ -112,7 +113,7 @@ def call(int opcode, int dtype, tuple arrays, int n_inputs, tuple dims, tuple sc
         a.row_bytes = cnp.PyArray_STRIDE(array, 0)
     run.losses = &loss
     run.rates = &rate
-    run.update_count = update
+    run.update_count, run.seed, run.first_block, run.block = update, seed, row, 1
     with nogil:
         status = run_call(opcode, dtype, &c, &run, weight_sum, True, repeat)
     if status < 0:

@@ -16,7 +16,7 @@ from .layers import Layer
 from .losses import Loss
 from .optimizers import Optimizer
 from .parameters import Numbers
-from .program import Builder, DType, Operand, Phase, Program
+from .program import Builder, DType, Operand, Phase, Program, Segment
 
 LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CACHED_BLOCK = 1024  # rows whose activations stay in cache in narrow networks
@@ -27,7 +27,7 @@ X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT = range(4)  # the arrays that a ca
 class Entry(NamedTuple):
     """Which Program of a model: what it computes and which arrays are bound."""
 
-    kind: str  # "predict", "evaluate", "gradient" or "train"
+    kind: str  # "predict", "evaluate", "loss" (as in training), "gradient" or "train"
     labels: bool = False
     weighted: bool = False
     outputs: bool = False
@@ -100,9 +100,10 @@ class Compiled:
                 self._idle.setdefault(key, []).append(run)
 
     def _emit(self, entry: Entry) -> Program:
-        training = entry.kind in ("gradient", "train")
-        b = Builder(self.numbers.parameters, self.numbers.persistent, training=training)
-        n_in, n_out = math.prod(self.layers[0].input_shape), self.layers[-1].output_shape[0]
+        b = Builder(self.numbers.parameters, self.numbers.persistent,
+                    training=entry.kind in ("loss", "gradient", "train"),
+                    differentiates=entry.kind in ("gradient", "train"))
+        n_in, n_out = math.prod(self.layers[0].input_shape), math.prod(self.layers[-1].output_shape)
         b.phase = Phase.GATHER
         value = self._rows(b, entry, X_SLOT, ("B", n_in), b.dtype, check_finite=1)
         if entry.kind == "predict":
@@ -113,11 +114,13 @@ class Compiled:
             value, dy = self._emit_loss(b, value, entry, n_out)
         if entry.outputs:
             b.emit("store", value, b.bound(OUTPUT_SLOT, ("B", n_out), b.dtype))
-        if training:
+        if b.differentiates:
             self._emit_backward(b, dy)
         b.phase, b.layer = Phase.BACKWARD, "loss"
         for row_loss, row_weight in b.losses:
             b.emit("loss_sum", row_loss, row_weight)
+        if entry.kind != "predict":
+            self._emit_penalties(b)
         if entry.kind == "train":
             self._emit_update(b)
         return passes.finish(b, fuse_update=entry.fused)
@@ -170,7 +173,7 @@ class Compiled:
         fused = self.loss.op(self.layers[-1].activation, n_out)
         value = self._emit_forward(b, value, fused)
         b.phase, b.layer = Phase.LOSS, "loss"
-        return self.loss.emit(b, value, target, weight, fused, gradient=b.training)
+        return self.loss.emit(b, value, target, weight, fused, gradient=b.differentiates)
 
     def _emit_backward(self, b: Builder, dy: Operand | None) -> None:
         b.phase = Phase.BACKWARD
@@ -180,11 +183,29 @@ class Compiled:
             b.layer = self.layers[i].name
             dy = self.layers[i].backward(b, dy, need_dx=i > lowest)
 
-    def _emit_update(self, b: Builder) -> None:
-        """The optimizer's steps: behind all that a step does once a block."""
-        assert self.optimizer is not None
-        b.phase = Phase.UPDATE
+    def _segments(self, b: Builder) -> Iterator[Segment]:
+        """All parameter arrays; the ops emitted meanwhile are their layers'."""
         for layer in self.layers:
             b.layer = layer.name
-            for segment in layer.segments.values():
+            yield from layer.segments.values()
+
+    def _emit_penalties(self, b: Builder) -> None:
+        """What regularizers add to the loss and, where there is one, to the gradient."""
+        b.phase = Phase.TRANSFORM
+        for segment in self._segments(b):
+            if segment.regularizer is not None:
+                segment.regularizer.emit(b, segment)
+
+    def _emit_update(self, b: Builder) -> None:
+        """Clipping, the optimizer's step, constraints."""
+        assert self.optimizer is not None
+        trained = [segment for segment in self._segments(b) if segment.trainable]
+        b.phase, b.layer = Phase.TRANSFORM, "clipping"
+        self.optimizer.clipping.emit(b, trained)
+        b.phase = Phase.UPDATE
+        for segment in self._segments(b):
+            if segment.trainable:
                 self.optimizer.emit(b, segment)
+        for segment in self._segments(b):
+            if segment.trainable and segment.constraint is not None:
+                segment.constraint.emit(b, segment)

@@ -40,11 +40,11 @@ _REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # as the core count
 
 
 def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 1.0, rate: float = 0.0,
-         update: int = 1, **settings: Any) -> float:
+         update: int = 1, seed: int = 0, row: int = 0, real: Any = None, **settings: Any) -> float:
     """Run any op on arrays in the order of its operands (None: absent); outputs are written in place.
 
-    Their shapes are not checked. Returns the loss, which only loss_sum gives. Ops on a Run's rows (gather)
-    want a Program.
+    Their shapes are not checked. `row` is the number of the first row in its step; `real` the op's dtype
+    where no array tells. Returns what the op adds to the loss. Ops on a Run's rows (gather) want a Program.
 
     Examples
     --------
@@ -57,16 +57,17 @@ def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 
                          f"({', '.join(schema.operands)}), got {len(arrays)}")
     settings = {**dict.fromkeys(schema.dims, 0), **dict.fromkeys(schema.scalars, 0.0), **settings}
     if backends.backend() == "numpy":
-        step = Step(rate=rate, update=update, weight_sum=weight_sum)
+        step = Step(rate=rate, update=update, weight_sum=weight_sum, seed=seed, batch_row=row)
         with np.errstate(all="ignore"):
             schema.kernel(*arrays, step=step, **settings)
         return float(step.loss)
     native = backends.native
     dims = tuple(native.setting(n, settings[n]) for n in schema.dims)
     scalars = tuple(settings[n] for n in schema.scalars)
-    dtype = next(_REALS[a.dtype] for a in arrays if a is not None and a.dtype in _REALS)
+    dtype = _REALS[np.dtype(real)] if real else next(
+        _REALS[a.dtype] for a in arrays if a is not None and a.dtype in _REALS)
     return native.core.call(native.OPCODES[name], dtype, tuple(arrays), len(schema.inputs), dims, scalars,
-                            rate, update, weight_sum)
+                            rate, update, weight_sum, seed=seed, row=row)
 
 
 # ---------------------------------------------------------------------------------------------- signatures
@@ -372,7 +373,8 @@ def amsgrad(dw: Any, w: Array, mean: Array, square: Array, largest: Array, rate:
 def nadam(dw: Any, w: Array, mean: Array, square: Array, rate: float, update: int, beta_1: float = 0.9,
           beta_2: float = 0.999, epsilon: float = 1e-8, momentum_decay: float = 4e-3) -> None:
     """NAdam's `update`-th step, in place; see `fastnn.NAdam`."""
-    _nadam((dw, w, mean, square), None, (1.0, beta_1, beta_2, epsilon, 0.0, momentum_decay), rate, update)
+    settings = 1.0, beta_1, beta_2, epsilon, 0.0, 0.0, momentum_decay
+    _nadam((dw, w, mean, square), None, settings, rate, update)
 
 
 def adamw(dw: Any, w: Array, mean: Array, square: Array, rate: float, update: int, beta_1: float = 0.9,

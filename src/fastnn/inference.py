@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ import numpy as np
 from . import checks
 from .backends import Pass
 from .compilation import X_SLOT, Compiled, Entry
+from .layers import AdaptedLayer
+from .layers.inputs import Rows
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -19,8 +22,12 @@ PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told 
 
 
 def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray | None,
-                 weight: np.ndarray | None, outputs: np.ndarray | None, batch_size: int | None) -> float:
-    """Run an entry without backward over all rows; the weighted mean loss."""
+                 weight: np.ndarray | None, outputs: np.ndarray | None, batch_size: int | None,
+                 seed: int = 0, update_count: int = 0) -> float:
+    """Run an entry without backward over all rows; the weighted mean loss.
+
+    `seed` and `update_count` fix what random ops draw.
+    """
     dtype = compiled.numbers.dtype
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
     rows = min(rows, -(-len(X) // 64) * 64)  # few sizes, so that Runs are used again
@@ -29,7 +36,8 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
         entry = entry._replace(direct=True)
     with compiled.borrow(entry, rows) as run:
         for part in _gatherable_parts(X, rows):
-            walk = Pass(len(X[part]), rows, rows, row_weight=None if weight is None else weight[part])
+            walk = Pass(len(X[part]), rows, rows, row_weight=None if weight is None else weight[part],
+                        update_count=update_count, seed=seed)
             if entry.kind != "predict":
                 walk.losses = np.zeros(walk.steps)
             arrays = (_as_gatherable(X[part], dtype), y, weight, outputs)
@@ -55,9 +63,11 @@ class BoundModel:
         self.model, self.X, self.y, self.weight = model, X, y, weight
 
     def loss(self) -> float:
-        """The mean loss, forward only."""
-        entry, rows = Entry("evaluate", self.y.ndim == 1, self.weight is not None), max(1, len(self.X))
-        return forward_pass(self.model._compiled, entry, self.X, self.y, self.weight, None, rows)
+        """The mean loss with its penalties, forward only; layers behave as in the next step of training."""
+        entry, rows = Entry("loss", self.y.ndim == 1, self.weight is not None), max(1, len(self.X))
+        model = self.model
+        return forward_pass(model._compiled, entry, self.X, self.y, self.weight, None, rows, model.seed,
+                            model.update_count)
 
     def gradients(self) -> dict[str, np.ndarray]:
         """The gradient of the loss for every parameter, as views that the next call overwrites."""
@@ -67,7 +77,8 @@ class BoundModel:
         with model._compiled.borrow(entry, len(X)) as run:
             for slot, array in enumerate((X, self.y, self.weight)):
                 run.bind(slot, array)
-            run.begin(Pass(len(X), len(X), len(X), row_weight=self.weight, losses=np.zeros(1)))
+            run.begin(Pass(len(X), len(X), len(X), row_weight=self.weight, losses=np.zeros(1),
+                           update_count=model.update_count, seed=model.seed))
             run.execute(0, 1)
         return model._numbers.named_gradients()
 
@@ -75,8 +86,38 @@ class BoundModel:
 def nonfinite_row(X: np.ndarray, y: np.ndarray | None, row: int, dtype: np.dtype) -> ValueError:
     """The error for a row of samples or targets that turned out not to be finite while it was gathered."""
     with np.errstate(over="ignore"):
-        in_targets = y is not None and bool(np.isfinite(X[row].astype(dtype)).all())
-    return checks.nonfinite_row(y if in_targets else X, row, "y" if in_targets else "X", dtype)
+        if y is not None and np.isfinite(X[row].astype(dtype)).all():
+            return checks.nonfinite_row(y, row, "y", dtype)
+    return checks.nonfinite_row(X, row, "X", dtype)
+
+
+class _Reached:
+    """The rows of X as they reach a layer: what the layers below it make of them, computed when sliced."""
+
+    def __init__(self, below: Compiled, X: np.ndarray) -> None:
+        self.below, self.X = below, X
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        X, n_out = self.X[rows], math.prod(self.below.layers[-1].output_shape)
+        outputs = np.empty((len(X), n_out), self.below.numbers.dtype)
+        forward_pass(self.below, Entry("predict", outputs=True), X, None, None, outputs, None)
+        return outputs
+
+
+def adapt(model: Sequential, X: np.ndarray) -> None:
+    """Give input layers the training set's numbers, once, from the lowest up."""
+    for i, layer in enumerate(model.layers):
+        if isinstance(layer, AdaptedLayer):
+            views = {name: s.view(model._numbers.memory.persistent) for name, s in layer.persistent.items()}
+            if not views["adapted"][0]:
+                below = model.layers[:i]
+                plain = not any(b.emits for b in below)
+                rows: Rows = X if plain else _Reached(Compiled(below, model._numbers), X)
+                for name, value in layer.statistics(rows).items():
+                    views[name][...] = value
 
 
 def step_weights(walk: Pass) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 
 from . import checks
 from .history import History
+from .inference import adapt
 from .model import Sequential
-from .training import adapt
 
 
 def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, memory: int = 10,

@@ -12,8 +12,9 @@ import numpy as np
 
 from . import checks
 from .divergence import DivergenceError
+from .inference import adapt
 from .model import Sequential
-from .training import adapt, fit, train_on_batch
+from .training import fit, train_on_batch
 
 SMOOTHING = 0.9  # of the losses of the range test, a running average with bias correction
 BLOWN_UP = 4.0  # times the smallest loss so far: the range test ends

@@ -13,7 +13,7 @@ from . import checks, losses, optimizers
 from .compilation import Compiled, Entry
 from .history import History
 from .inference import BoundModel, forward_pass
-from .layers import LAYERS, Layer, Standardize
+from .layers import LAYERS, InputLayer, Layer
 from .layers.base import Vectors, name_layers
 from .metrics import Metric, resolve_all
 from .parameters import Numbers, assign, copies
@@ -99,7 +99,7 @@ class Sequential:
         vectors = Vectors(Layout(self.dtype), Layout(self.dtype))
         shape = self.input_shape
         for i, layer in enumerate(self.layers):
-            if isinstance(layer, Standardize) and any(below.segments for below in self.layers[:i]):
+            if isinstance(layer, InputLayer) and any(below.segments for below in self.layers[:i]):
                 raise ValueError(f"layers: {layer!r} must come before every layer with weights")
             layer.build(shape, vectors)
             shape = layer.output_shape

@@ -79,7 +79,8 @@ def fuse_updates(ops: list[Op]) -> list[Op]:
 def _read_later(ops: list[Op], o: Op, updates: list[Op]) -> bool:
     """Whether an op between `o` and the updates reads a parameter that they change."""
     changed = {u.writes[0].place() for u in updates}
-    between = (other for other in ops[ops.index(o) + 1:] if other not in updates)
+    last = max(ops.index(u) for u in updates)
+    between = (other for other in ops[ops.index(o) + 1:last] if other not in updates)
     return any(a.place() in changed for other in between for a in other.reads)
 
 

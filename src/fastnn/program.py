@@ -193,6 +193,9 @@ class Segment:
     offset: int
     trainable: bool = True
     rate_factor: float = 1.0
+    decay_factor: float = 1.0
+    regularizer: Any = None  # emits the penalty on the array (fastnn.regularizers)
+    constraint: Any = None  # emits what puts the array right after an update
 
     def view(self, vector: np.ndarray) -> np.ndarray:
         """The segment's logical array as a view into `vector`."""
@@ -315,8 +318,12 @@ class Program:
 class Builder:
     """Collects the ops of one Program; layers and losses emit into it."""
 
-    def __init__(self, parameters: Layout, persistent: Layout, *, training: bool) -> None:
-        self.parameters, self.persistent, self.training = parameters, persistent, training
+    def __init__(self, parameters: Layout, persistent: Layout, *, training: bool,
+                 differentiates: bool | None = None) -> None:
+        self.parameters, self.persistent = parameters, persistent
+        self.training = training  # layers behave as in training
+        self.differentiates = training if differentiates is None else differentiates  # backward ops follow
+        self.n_instances = 0  # of ops that draw random numbers
         self.dtype = parameters.dtype
         self.ops: list[Op] = []
         self.n_slots = 0
@@ -330,6 +337,11 @@ class Builder:
         dtype = np.dtype(self.dtype if dtype is None else dtype)
         self.n_slots += 1
         return Operand(Space.ARENA, dtype, shape, strides_of(shape, dtype), slot=self.n_slots - 1)
+
+    def instance(self) -> int:
+        """The number of a new op that draws random numbers: the same in all Programs that train the model."""
+        self.n_instances += 1
+        return self.n_instances - 1
 
     def bound(self, index: int, shape: tuple[int | str, ...], dtype: DType) -> Operand:
         """The array that the caller binds as number `index`."""

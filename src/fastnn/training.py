@@ -18,8 +18,7 @@ from .callbacks import Callback, CallbackList, ProgressBar
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
 from .divergence import DivergenceError, Snapshot, all_finite
 from .history import History
-from .inference import nonfinite_row, step_weights
-from .layers import Standardize
+from .inference import adapt, nonfinite_row, step_weights
 from .model import Sequential
 
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
@@ -141,16 +140,6 @@ def _validation(model: Sequential, data: tuple | None, split: float) -> tuple | 
     return model._checked(data[0], data[1], weight, ("validation X", "validation y"))
 
 
-def adapt(model: Sequential, X: np.ndarray) -> None:
-    """Give Standardize layers the training set's numbers, once."""
-    for layer in model.layers:
-        if isinstance(layer, Standardize):
-            views = {name: s.view(model._numbers.memory.persistent) for name, s in layer.persistent.items()}
-            if not views["adapted"][0]:
-                for name, value in layer.statistics(X).items():
-                    views[name][...] = value
-
-
 @contextmanager
 def _alone(model: Sequential) -> Iterator[None]:
     """Refuse a second thread that trains the same model."""
@@ -188,8 +177,9 @@ class _Totals:
         self.loss_sum = self.weight_sum = 0.0
 
     def add(self, losses: np.ndarray, weights: np.ndarray) -> None:
-        self.loss_sum += float(losses @ weights)
-        self.weight_sum += float(weights.sum())
+        for loss, weight in zip(losses.tolist(), weights.tolist(), strict=True):  # in step order
+            self.loss_sum += loss * weight
+            self.weight_sum += weight
 
     def loss(self) -> float:
         return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
@@ -250,7 +240,7 @@ class _Arrays:
         """All steps of an epoch, in chunks of about CHUNK_SECONDS; the epoch's logs."""
         order = self.order()
         walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses,
-                    momenta=self.momenta)
+                    seed=self.model.seed, momenta=self.momenta)
         weights = step_weights(walk)
         with self.model._compiled.borrow(self.entry, self.block) as run:
             self._bind(run, walk)
@@ -312,7 +302,8 @@ class _Arrays:
         for slot, array in enumerate(arrays):
             run.bind(slot, array)
         run.begin(Pass(last - first, self.batch, self.block, None, arrays[WEIGHT_SLOT], self.rates[step:end],
-                       self.losses[step:end], self.model.update_count, momenta=self.momenta[step:end]))
+                       self.losses[step:end], self.model.update_count, self.model.seed,
+                       self.momenta[step:end]))
         halt = run.execute(0, end - step, check=check)
         if halt is None:
             return None

@@ -95,7 +95,7 @@ class NativeRun:
         """Set the pass whose steps `execute` runs."""
         self.walk = walk
         self.state.set_pass(walk.index, walk.row_weight, walk.rates, walk.momenta, walk.losses,
-                            walk.update_count, walk.seed)
+                            walk.update_count, walk.seed % 2 ** 64)
 
     def stop(self) -> None:
         """Ask a running `execute` (in another thread) to come back after its step."""

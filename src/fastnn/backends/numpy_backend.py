@@ -82,7 +82,7 @@ class NumpyRun:
             end = min(row + walk.batch, walk.n_rows)
             step = Step(walk.index, row, walk.update_count + index + 1,
                         0.0 if walk.rates is None else float(walk.rates[index]), self._weight_sum(row, end),
-                        momentum=None if walk.momenta is None else float(walk.momenta[index]))
+                        seed=walk.seed, momentum=None if walk.momenta is None else float(walk.momenta[index]))
             while step.row < end:
                 rows = min(walk.block, end - step.row)
                 last_block = step.row + rows == end
@@ -91,6 +91,7 @@ class NumpyRun:
                 if halt:
                     return halt
                 step.row += rows
+                step.batch_row += rows
                 step.first_block = False
             if walk.losses is not None:
                 walk.losses[index] = step.loss

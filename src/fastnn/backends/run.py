@@ -45,7 +45,8 @@ class Pass:
 
     `index` is the row order (None: as they stand), `row_weight` the weight of each bound row (None: 1),
     `rates` the learning rate, `momenta` the optimizer's beta1 (None: as its op says) and `losses` the place
-    for the mean loss of each step, `update_count` the optimizer updates done before.
+    for the mean loss of each step, `update_count` the optimizer updates done before, `seed`
+    the key of the random numbers that ops draw.
     """
 
     n_rows: int

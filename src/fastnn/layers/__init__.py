@@ -2,8 +2,12 @@
 
 from .base import Layer
 from .dense import Dense
-from .elementwise import Activation, Flatten, Standardize
+from .elementwise import Activation, Flatten
+from .inputs import AdaptedLayer, InputLayer, MinMax, PCAWhitening, RowNormalize, Standardize
+from .noise import Dropout, GaussianNoise
 
-LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (Activation, Dense, Flatten, Standardize)}
+LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (
+    Activation, Dense, Dropout, Flatten, GaussianNoise, MinMax, PCAWhitening, RowNormalize, Standardize)}
 
-__all__ = ["LAYERS", "Activation", "Dense", "Flatten", "Layer", "Standardize"]
+__all__ = ["LAYERS", "Activation", "AdaptedLayer", "Dense", "Dropout", "Flatten", "GaussianNoise",
+           "InputLayer", "Layer", "MinMax", "PCAWhitening", "RowNormalize", "Standardize"]

@@ -12,6 +12,7 @@ from ..activations import ACTIVATIONS
 from ..program import Builder, Layout, Operand, Segment
 
 SOFTMAX = "softmax"
+WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])")  # where one ends: RowNormalize, PCAWhitening
 ALIASES = {"linear": "identity", "logistic": "sigmoid"}
 
 
@@ -72,7 +73,7 @@ class Layer:
 
     def __init__(self, name: str | None = None) -> None:
         self.given_name = name
-        self.name = name or re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+        self.name = name or WORDS.sub("_", type(self).__name__).lower()
         self.segments: dict[str, Segment] = {}
         self.persistent: dict[str, Segment] = {}
         self.input_shape: tuple[int, ...] = ()

@@ -8,6 +8,7 @@ from .. import checks, initializers
 from ..activations import ACTIVATIONS
 from ..initializers import Initializer
 from ..program import Builder, Operand
+from ..regularizers import Constraint, Regularizer, config, get_constraint, get_regularizer
 from .base import SOFTMAX, Layer, Vectors, activation_name, emit_activation, emit_slope
 
 
@@ -26,6 +27,10 @@ class Dense(Layer):
         Whether b is there; it starts at zero.
     kernel_initializer : str or Initializer
         How W (n_in, units) starts, a name of `fastnn.initializers.INITIALIZERS` or an object from there.
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+        The penalty on W and on b, such as ``fnn.L2(1e-4)`` or "l2".
+    kernel_constraint : str or Constraint, optional
+        What W fulfils after every update, such as ``fnn.MaxNorm(3.0)``.
     name : str, optional
         The layer's name in the model.
 
@@ -47,13 +52,19 @@ class Dense(Layer):
     reads_unpadded = True
 
     def __init__(self, units: int, activation: str | None = None, *, use_bias: bool = True,
-                 kernel_initializer: str | Initializer = "glorot_uniform", name: str | None = None) -> None:
+                 kernel_initializer: str | Initializer = "glorot_uniform",
+                 kernel_regularizer: str | Regularizer | dict | None = None,
+                 bias_regularizer: str | Regularizer | dict | None = None,
+                 kernel_constraint: str | Constraint | dict | None = None, name: str | None = None) -> None:
         super().__init__(name)
         self.units = checks.positive_int("units", units)
         self._activation = activation_name("activation", activation)
         self.use_bias = checks.boolean("use_bias", use_bias)
         initializers.get("kernel_initializer", kernel_initializer)
         self.kernel_initializer = kernel_initializer
+        self.kernel_regularizer = get_regularizer("kernel_regularizer", kernel_regularizer)
+        self.bias_regularizer = get_regularizer("bias_regularizer", bias_regularizer)
+        self.kernel_constraint = get_constraint("kernel_constraint", kernel_constraint)
 
     @property
     def activation(self) -> str:
@@ -64,9 +75,12 @@ class Dense(Layer):
             raise ValueError(f"layer {self.name!r}: Dense expects samples of shape (features,), got {shape}; "
                              "put a Flatten layer before it")
         self.input_shape, self.output_shape = shape, (self.units,)
-        self.segments = {"weight": vectors.parameters.add(f"{self.name}.weight", (shape[0], self.units))}
+        self.segments = {"weight": vectors.parameters.add(
+            f"{self.name}.weight", (shape[0], self.units), regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint)}
         if self.use_bias:
-            self.segments["bias"] = vectors.parameters.add(f"{self.name}.bias", (self.units,))
+            self.segments["bias"] = vectors.parameters.add(f"{self.name}.bias", (self.units,),
+                                                             regularizer=self.bias_regularizer)
 
     def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         n_in, n_out = self.input_shape[0], self.units
@@ -78,7 +92,7 @@ class Dense(Layer):
         y = builder.arena(("B", self.units))
         z = None
         fused = "identity" if name == SOFTMAX else name
-        if builder.training and fused != "identity" and ACTIVATIONS[fused].derivative_of == "input":
+        if builder.differentiates and fused != "identity" and ACTIVATIONS[fused].derivative_of == "input":
             z = builder.arena(y.shape)
         bias = builder.parameter(self.segments["bias"]) if self.use_bias else None
         builder.emit("dense_forward", x, builder.parameter(self.segments["weight"]), bias, y, z,
@@ -102,4 +116,7 @@ class Dense(Layer):
 
     def get_config(self) -> dict[str, object]:
         return {"units": self.units, "activation": self.activation, "use_bias": self.use_bias,
-                "kernel_initializer": initializers.config(self.kernel_initializer), **super().get_config()}
+                "kernel_initializer": initializers.config(self.kernel_initializer),
+                "kernel_regularizer": config(self.kernel_regularizer),
+                "bias_regularizer": config(self.bias_regularizer),
+                "kernel_constraint": config(self.kernel_constraint), **super().get_config()}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .base import Factors, Optimizer, Rate
+from .base import Optimizer, Rate
 
 
 class Adam(Optimizer):
@@ -29,8 +29,8 @@ class Adam(Optimizer):
     epsilon_hat : bool
         Add epsilon to the root before the bias correction, sqrt(v) + epsilon: the form at the end of the
         paper's section 2, and Keras's.
-    rate_factors : mapping of str to float, optional
-        As for `Optimizer`.
+    **common
+        `rate_factors` and clipping, as for `Optimizer`.
 
     Examples
     --------
@@ -50,8 +50,8 @@ class Adam(Optimizer):
 
     def __init__(self, learning_rate: Rate = 1e-3, beta_1: float = 0.9, beta_2: float = 0.999,
                  epsilon: float = 1e-8, bias_correction: bool = True, epsilon_hat: bool = False,
-                 rate_factors: Factors = None) -> None:
-        super().__init__(learning_rate, rate_factors)
+                 **common: Any) -> None:
+        super().__init__(learning_rate, **common)
         self.beta_1, self.beta_2 = checks.fraction("beta_1", beta_1), checks.fraction("beta_2", beta_2)
         self.epsilon = checks.positive_float("epsilon", epsilon)
         self.bias_correction = checks.boolean("bias_correction", bias_correction)
@@ -77,7 +77,7 @@ class AMSGrad(Adam):
 
     Parameters
     ----------
-    learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat, rate_factors
+    learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat, **common
         As for `Adam`.
 
     Notes
@@ -110,7 +110,7 @@ class NAdam(Optimizer):
     ----------
     learning_rate : float, Schedule or callable
         2e-3 as in PyTorch; Keras has 1e-3. A schedule's momentum is left aside: mu has its own.
-    beta_1, beta_2, epsilon, bias_correction, rate_factors
+    beta_1, beta_2, epsilon, bias_correction, **common
         As for `Adam`.
     momentum_decay : float
         0.004 as in the paper (0.96^(t/250)) and PyTorch; 1 gives Keras's.
@@ -131,8 +131,8 @@ class NAdam(Optimizer):
 
     def __init__(self, learning_rate: Rate = 2e-3, beta_1: float = 0.9, beta_2: float = 0.999,
                  epsilon: float = 1e-8, momentum_decay: float = 4e-3, bias_correction: bool = True,
-                 rate_factors: Factors = None) -> None:
-        super().__init__(learning_rate, rate_factors)
+                 **common: Any) -> None:
+        super().__init__(learning_rate, **common)
         self.beta_1, self.beta_2 = checks.fraction("beta_1", beta_1), checks.fraction("beta_2", beta_2)
         self.epsilon = checks.positive_float("epsilon", epsilon)
         self.momentum_decay = checks.positive_float("momentum_decay", momentum_decay, allow_zero=True)
@@ -143,7 +143,7 @@ class NAdam(Optimizer):
 
     def scalars(self) -> dict[str, Any]:
         return {**super().scalars(), "correct": int(self.bias_correction), "beta1": self.beta_1,
-                "beta2": self.beta_2, "epsilon": self.epsilon, "decay": self.momentum_decay}
+                "beta2": self.beta_2, "epsilon": self.epsilon, "momentum_decay": self.momentum_decay}
 
     def get_config(self) -> dict[str, object]:
         names = "beta_1", "beta_2", "epsilon", "momentum_decay", "bias_correction"
@@ -157,7 +157,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat, rate_factors
+    learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat, **common
         As for `Adam`.
     weight_decay : float
         0.01 as in PyTorch. It applies to every parameter, biases included.
@@ -184,8 +184,8 @@ class AdamW(Adam):
 
     def __init__(self, learning_rate: Rate = 1e-3, beta_1: float = 0.9, beta_2: float = 0.999,
                  epsilon: float = 1e-8, weight_decay: float = 0.01, bias_correction: bool = True,
-                 epsilon_hat: bool = False, rate_factors: Factors = None) -> None:
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat, rate_factors)
+                 epsilon_hat: bool = False, **common: Any) -> None:
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat, **common)
         self.weight_decay = checks.positive_float("weight_decay", weight_decay, allow_zero=True)
 
     def scalars(self) -> dict[str, Any]:
@@ -208,8 +208,8 @@ class Lion(Optimizer):
         0 <= beta < 1.
     weight_decay : float
         Multiplied by the rate, so three to ten times AdamW's.
-    rate_factors : mapping of str to float, optional
-        As for `Optimizer`.
+    **common
+        `rate_factors` and clipping, as for `Optimizer`.
 
     Examples
     --------
@@ -226,8 +226,8 @@ class Lion(Optimizer):
     initial_states = (0.0,)
 
     def __init__(self, learning_rate: Rate = 1e-4, beta_1: float = 0.9, beta_2: float = 0.99,
-                 weight_decay: float = 0.0, rate_factors: Factors = None) -> None:
-        super().__init__(learning_rate, rate_factors)
+                 weight_decay: float = 0.0, **common: Any) -> None:
+        super().__init__(learning_rate, **common)
         self.beta_1, self.beta_2 = checks.fraction("beta_1", beta_1), checks.fraction("beta_2", beta_2)
         self.weight_decay = checks.positive_float("weight_decay", weight_decay, allow_zero=True)
 

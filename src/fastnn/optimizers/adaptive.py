@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import checks
-from .base import Factors, Optimizer, Rate, epsilons
+from .base import Optimizer, Rate, epsilons
 
 
 class AdaGrad(Optimizer):
@@ -23,8 +23,8 @@ class AdaGrad(Optimizer):
         1e-10 as in PyTorch; Keras has 1e-7.
     epsilon_inside : bool
         sqrt(s + epsilon) for the denominator, as in Keras.
-    rate_factors : mapping of str to float, optional
-        As for `Optimizer`.
+    **common
+        `rate_factors` and clipping, as for `Optimizer`.
 
     Examples
     --------
@@ -42,8 +42,8 @@ class AdaGrad(Optimizer):
     op = "adagrad"
 
     def __init__(self, learning_rate: Rate = 0.01, initial_accumulator: float = 0.0, epsilon: float = 1e-10,
-                 epsilon_inside: bool = False, rate_factors: Factors = None) -> None:
-        super().__init__(learning_rate, rate_factors)
+                 epsilon_inside: bool = False, **common: Any) -> None:
+        super().__init__(learning_rate, **common)
         self.initial_accumulator = checks.positive_float("initial_accumulator", initial_accumulator,
                                                          allow_zero=True)
         self.epsilon = checks.positive_float("epsilon", epsilon)
@@ -84,8 +84,8 @@ class RMSprop(Optimizer):
         sqrt(s + epsilon) for the denominator, as in Keras and in Graves's paper.
     rate_outside : bool
         v = momentum v - d, w += rate v, as in PyTorch: the same until the rate changes.
-    rate_factors : mapping of str to float, optional
-        As for `Optimizer`.
+    **common
+        `rate_factors` and clipping, as for `Optimizer`.
 
     Notes
     -----
@@ -106,8 +106,8 @@ class RMSprop(Optimizer):
 
     def __init__(self, learning_rate: Rate = 1e-3, rho: float = 0.9, momentum: float = 0.0,
                  centered: bool = False, epsilon: float = 1e-8, epsilon_inside: bool = False,
-                 rate_outside: bool = False, rate_factors: Factors = None) -> None:
-        super().__init__(learning_rate, rate_factors)
+                 rate_outside: bool = False, **common: Any) -> None:
+        super().__init__(learning_rate, **common)
         self.rho, self.momentum = checks.fraction("rho", rho), checks.fraction("momentum", momentum)
         self.centered = checks.boolean("centered", centered)
         self.epsilon = checks.positive_float("epsilon", epsilon)
@@ -145,8 +145,8 @@ class AdaDelta(Optimizer):
         How slowly the averages move: 0.9 as in PyTorch; 0.95 in the paper and Keras.
     epsilon : float
         1e-6 as in the paper and PyTorch; it sets the size of the first steps.
-    rate_factors : mapping of str to float, optional
-        As for `Optimizer`.
+    **common
+        `rate_factors` and clipping, as for `Optimizer`.
 
     Examples
     --------
@@ -165,8 +165,8 @@ class AdaDelta(Optimizer):
     initial_states = (0.0, 0.0)
 
     def __init__(self, learning_rate: Rate = 1.0, rho: float = 0.9, epsilon: float = 1e-6,
-                 rate_factors: Factors = None) -> None:
-        super().__init__(learning_rate, rate_factors)
+                 **common: Any) -> None:
+        super().__init__(learning_rate, **common)
         self.rho = checks.fraction("rho", rho)
         self.epsilon = checks.positive_float("epsilon", epsilon)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks, schedules
+from ..clipping import Clipping
 from ..program import Builder, Segment
 from ..schedules import Schedule
 
@@ -25,6 +26,8 @@ class Optimizer:
     rate_factors : mapping of str to float, optional
         What the rate is multiplied by in some layers, by the name of a layer ("dense_1") or of a parameter
         ("dense_1.bias", which goes before the layer's). 0 leaves it as it is.
+    **clipping : float
+        One of `clipnorm`, `clipvalue` and `global_clipnorm`: see `fastnn.Clipping`.
 
     Attributes
     ----------
@@ -47,7 +50,9 @@ class Optimizer:
     [0.1, 0.05, 0.033, 0.025]
     """
 
-    def __init__(self, learning_rate: Rate = 0.01, rate_factors: Factors = None) -> None:
+    def __init__(self, learning_rate: Rate = 0.01, rate_factors: Factors = None,
+                 **clipping: float | None) -> None:
+        self.clipping = Clipping(**clipping)
         self.learning_rate = schedules.get(learning_rate)
         if rate_factors is not None and not isinstance(rate_factors, Mapping):
             raise TypeError("rate_factors: expected a dict from names of layers or parameters to numbers, "
@@ -90,13 +95,15 @@ class Optimizer:
     def scalars(self) -> dict[str, Any]:
         """The op's settings; learning rate and momentum come with each step."""
         return {"correct": 0, "rate_outside": 0, "whole_first": 0, "rate_factor": 1.0, "beta1": 0.0,
-                "beta2": 0.0, "epsilon": 0.0, "epsilon_inside": 0.0, "decay": 0.0}
+                "beta2": 0.0, "epsilon": 0.0, "epsilon_inside": 0.0, "decay": 0.0,
+                "momentum_decay": 0.0}
 
     def emit(self, builder: Builder, segment: Segment) -> None:
         """Emit the update of one parameter array."""
         states = [builder.state(segment, i) for i in range(self.n_states)]
         settings = self.scalars()
         settings["rate_factor"] *= segment.rate_factor * self.rate_factor(segment.name)
+        settings["decay"] *= segment.decay_factor
         builder.emit(self.op, builder.gradient(segment), builder.parameter(segment), *states, **settings)
 
     def rate_factor(self, name: str) -> float:
@@ -112,8 +119,8 @@ class Optimizer:
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""
-        return {"learning_rate": self.learning_rate} | \
-            ({"rate_factors": self.rate_factors} if self.rate_factors else {})
+        factors = {"rate_factors": self.rate_factors} if self.rate_factors else {}
+        return {"learning_rate": self.learning_rate, **factors, **self.clipping.get_config()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import checks
-from .base import Factors, Optimizer, Rate
+from .base import Optimizer, Rate
 
 
 class SGD(Optimizer):
@@ -26,8 +26,8 @@ class SGD(Optimizer):
         v = momentum v - dw, w += rate v, as in PyTorch: the same until the rate changes.
     whole_first : bool
         No dampening in the first step, as in PyTorch.
-    rate_factors : mapping of str to float, optional
-        As for `Optimizer`.
+    **common
+        `rate_factors` and clipping, as for `Optimizer`.
 
     Raises
     ------
@@ -56,8 +56,8 @@ class SGD(Optimizer):
 
     def __init__(self, learning_rate: Rate = 0.01, momentum: float = 0.0, nesterov: bool = False,
                  dampening: float = 0.0, rate_outside: bool = False, whole_first: bool = False,
-                 rate_factors: Factors = None) -> None:
-        super().__init__(learning_rate, rate_factors)
+                 **common: Any) -> None:
+        super().__init__(learning_rate, **common)
         self.dampening = checks.fraction("dampening", dampening)
         self.rate_outside = checks.boolean("rate_outside", rate_outside)
         self.whole_first = checks.boolean("whole_first", whole_first)
@@ -90,7 +90,7 @@ class Momentum(SGD):
 
     Parameters
     ----------
-    learning_rate, momentum, nesterov, **settings
+    learning_rate, momentum, nesterov, **common
         As for `SGD`.
 
     Examples
@@ -107,8 +107,8 @@ class Momentum(SGD):
     """
 
     def __init__(self, learning_rate: Rate = 0.01, momentum: float = 0.9, nesterov: bool = False,
-                 **settings: Any) -> None:
-        super().__init__(learning_rate, momentum, nesterov, **settings)
+                 **common: Any) -> None:
+        super().__init__(learning_rate, momentum, nesterov, **common)
 
 
 class Nesterov(SGD):
@@ -116,7 +116,7 @@ class Nesterov(SGD):
 
     Parameters
     ----------
-    learning_rate, momentum, nesterov, **settings
+    learning_rate, momentum, nesterov, **common
         As for `SGD`.
 
     Notes
@@ -137,5 +137,5 @@ class Nesterov(SGD):
     """
 
     def __init__(self, learning_rate: Rate = 0.01, momentum: float = 0.9, nesterov: bool = True,
-                 **settings: Any) -> None:
-        super().__init__(learning_rate, momentum, nesterov, **settings)
+                 **common: Any) -> None:
+        super().__init__(learning_rate, momentum, nesterov, **common)

@@ -5,7 +5,15 @@ outputs in place, and takes its settings and the `Step` by keyword. The string a
 ``csrc/ops.def``; a test holds the two equal. One file per family, as in ``csrc``.
 """
 
-from . import dense, elementwise, losses, optimizer, rows  # noqa: F401  (each registers its ops)
+from . import (  # noqa: F401  (each registers its ops)
+    dense,
+    elementwise,
+    losses,
+    optimizer,
+    random,
+    regularization,
+    rows,
+)
 from .base import Step
 
 __all__ = ["Step"]

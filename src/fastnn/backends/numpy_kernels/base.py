@@ -21,6 +21,8 @@ class Step:
     loss: float = 0.0
     bad_row: int = -1
     momentum: float | None = None
+    seed: int = 0
+    batch_row: int = 0
 
 
 def elements(name: str, factor: int = 1) -> Callable:

@@ -11,7 +11,7 @@ from ...program import OPS, op
 from .base import elements, product
 
 DIMS = "correct rate_outside whole_first"
-SCALARS = "rate_factor beta1 beta2 epsilon epsilon_inside decay"
+SCALARS = "rate_factor beta1 beta2 epsilon epsilon_inside decay momentum_decay"
 CORRECTION_BEFORE_EPSILON = 2
 
 
@@ -37,7 +37,7 @@ class Rates:
     """The numbers of one step, in the parameters' type (``FNN(rates)`` in ``csrc/optimizer.inc``)."""
 
     def __init__(self, real, name, step, *, correct, rate_outside, whole_first, rate_factor, beta1, beta2,
-                 epsilon, epsilon_inside, decay):
+                 epsilon, epsilon_inside, decay, momentum_decay):
         rate = step.rate * rate_factor
         beta1 = beta1 if step.momentum is None else step.momentum
         damps = name in ("momentum", "nesterov") and not (whole_first and step.update == 1)
@@ -47,8 +47,8 @@ class Rates:
         if correct == CORRECTION_BEFORE_EPSILON:
             corrected_rate, root_correction = corrected_rate / root_correction, 1
         if name == "nadam":
-            product = nadam_product(beta1, decay, step.update) if correct else 0
-            now, ahead = (nadam_momentum(beta1, decay, t) for t in (step.update, step.update + 1))
+            product = nadam_product(beta1, momentum_decay, step.update) if correct else 0
+            now, ahead = (nadam_momentum(beta1, momentum_decay, t) for t in (step.update, step.update + 1))
             self.now_rate = real(rate * (1 - now) / (1 - product))
             self.ahead_rate = real(rate * ahead / (1 - product * ahead))
         self.rate, self.beta1, self.beta2 = real(rate), real(beta1), real(beta2)

@@ -32,6 +32,14 @@ def standardize(x, mean, scale, y, *, step):
     y[...] = (x - mean) * scale
 
 
+@op("x -> y", dims="order", by_row="x y", flops=elements("y", 3))
+def row_normalize(x, y, *, order, step):
+    """y_i = x_i / |x_i|, the norm of order 1 or 2; a row of zeros stays"""
+    wide = x.astype(np.float64)
+    norm = np.abs(wide).sum(axis=1) if order == 1 else np.sqrt((wide * wide).sum(axis=1))
+    y[...] = x * np.where(norm == 0, 0.0, 1 / np.where(norm == 0, 1.0, norm)).astype(x.dtype)[:, np.newaxis]
+
+
 @op("x -> y", by_row="x y", flops=lambda s: 0)
 def store(x, y, *, step):
     """y = x, into the caller's array"""
