@@ -1,6 +1,7 @@
 """Activations and dense products: every backend, instruction set and dtype against float64 formulas."""
 import functools
 import itertools
+from fractions import Fraction
 from pathlib import Path
 
 import mpmath
@@ -54,14 +55,22 @@ def exact(name, derivative):
     points = np.concatenate([special, np.linspace(-9.7, 9.3, 77)]).astype(np.float32)
     points = np.array([x for x in points if not derivative or float(x) not in ACTIVATIONS[name].kinks])
 
+    alpha = Fraction(ACTIVATIONS[name].alpha or 0).limit_denominator(1000)  # 1/6, not its nearest double
+
     def f(x):
-        names = {**FUNCTIONS, "max": max, "min": min, "abs": abs, "x": x, "alpha": 0}
+        names = {**FUNCTIONS, "max": max, "min": min, "abs": abs, "x": x,
+                 "alpha": mpmath.mpf(alpha.numerator) / alpha.denominator}
         return eval(ACTIVATIONS[name].formula, names)
 
     with mpmath.workdps(400):  # exp(300) - exp(-300) in full
         step = mpmath.mpf(10) ** -150
         values = [mpmath.diff(f, x, h=step) if derivative else f(x) for x in map(mpmath.mpf, points.tolist())]
     return points, np.array([float(v) for v in values])
+
+
+def representable(values, dtype):
+    """Infinite where the dtype is."""
+    return np.where(np.abs(values) > np.finfo(dtype).max, np.copysign(np.inf, values), values)
 
 
 def in_rows(values, n):
@@ -73,6 +82,10 @@ def in_rows(values, n):
 def test_activation_forward(combination, name):
     dtype, (x, y) = combination.dtype, exact(name, False)
     error = 6 * eps(dtype) * np.abs(y) + np.finfo(dtype).tiny
+    if combination.backend == "numpy":  # the arguments of its exponentials are rounded once
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error *= np.where(y == 0, 1, 1 + np.abs(np.log(np.abs(y))))
+    y = representable(y, dtype)
     for n in EDGES:
         got = F.activation_forward(in_rows(x, n).astype(dtype), name)
         assert got.dtype == dtype
@@ -81,23 +94,22 @@ def test_activation_forward(combination, name):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_backward(combination, name):
-    """dx = dy f'; from an output that was rounded, f' is known to a few eps of the largest slope."""
+    """dx = dy f'; from an output that was rounded, f' is known to a few eps of 1 or of itself."""
     dtype, (x, slope) = combination.dtype, exact(name, True)
-    largest = max(1, np.abs(slope).max())
     for n in EDGES:
         xs = in_rows(x, n).astype(dtype)
         dy = normal(dtype, xs.shape)
         f = F.activation_forward(xs, name) if ACTIVATIONS[name].derivative_of == "output" else xs
         got = F.activation_backward(dy, f, name)
-        error = 6 * eps(dtype) * np.abs(dy) * largest
-        assert_close(got, dy * in_rows(slope, n), error, f"{name}, {n} columns")
+        error = 6 * eps(dtype) * np.abs(dy) * in_rows(np.maximum(1, np.abs(slope)), n)
+        assert_close(got, representable(dy * in_rows(slope, n), dtype), error, f"{name}, {n} columns")
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_range_and_nan(combination, name):
     low, high = ACTIVATIONS[name].range
     most = np.finfo(combination.dtype).max
-    x = np.array([[-np.inf, -most, -1e4, 0, 1e4, most, np.inf, np.nan]], combination.dtype)
+    x = np.array([[-np.inf, -most, -80, 0, 80, most, np.inf, np.nan]], combination.dtype)
     y = F.activation_forward(x, name)[0]
     assert (y[:-1] >= low).all() and (y[:-1] <= high).all() and np.isfinite(y[2:5]).all()
     assert np.isnan(y[-1])

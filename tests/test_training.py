@@ -359,6 +359,8 @@ def test_loss_curves_agree(native, optimizer):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_the_first_steps_agree(native, activation, optimizer, rate):
+    if activation == "exponential" and rate > 0.01:
+        pytest.skip("exponentials of exponentials diverge at this rate")
     for dtype, tolerance in (("float64", 1e-9), ("float32", 1e-3)):
         got, expected = curves(native, dtype, OPTIMIZERS[optimizer](rate), activation, 1, 20 * 16, 16)
         assert len(got) == 20

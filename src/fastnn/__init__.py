@@ -18,14 +18,18 @@ from .gradcheck import GradientCheck, check_gradients
 from .history import History
 from .io import load
 from .layers import (
+    ELU,
     Activation,
     Dense,
     Dropout,
     Flatten,
     GaussianNoise,
+    HardSigmoid,
     Layer,
+    LeakyReLU,
     MinMax,
     PCAWhitening,
+    PReLU,
     RowNormalize,
     Standardize,
 )
@@ -65,15 +69,15 @@ from .schedules import (
 )
 
 __all__ = [
-    "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW",
+    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW",
     "CSVLogger", "Callback", "Clipping", "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay",
     "CosineRestarts", "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "ElasticNet",
-    "ExponentialAverage", "ExponentialDecay", "Flatten", "GaussianNoise", "GradientCheck", "History",
-    "InverseSquareRootDecay", "InverseTimeDecay", "LambdaCallback", "Layer", "LearningRateSearch", "Lion",
-    "Loss", "MaxNorm", "MeanSquaredError", "MinMax", "ModelCheckpoint", "Momentum", "NAdam", "Nesterov",
-    "OneCycle", "Optimizer", "PCAWhitening", "PolynomialDecay", "ProgressBar", "RMSprop", "ReduceOnPlateau",
-    "Regularizer", "RowNormalize", "Schedule", "Sequential", "SquaredError", "Standardize", "StepDecay",
-    "TopK", "WarmUp", "__version__", "backend", "check_gradients", "find_learning_rate", "fit_lbfgs",
-    "functional", "get_num_threads", "initializers", "load", "schedules", "set_num_threads", "use_backend",
-    "use_isa",
+    "ExponentialAverage", "ExponentialDecay", "Flatten", "GaussianNoise", "GradientCheck", "HardSigmoid",
+    "History", "InverseSquareRootDecay", "InverseTimeDecay", "LambdaCallback", "Layer", "LeakyReLU",
+    "LearningRateSearch", "Lion", "Loss", "MaxNorm", "MeanSquaredError", "MinMax", "ModelCheckpoint",
+    "Momentum", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "PolynomialDecay",
+    "ProgressBar", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize", "Schedule", "Sequential",
+    "SquaredError", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__", "backend",
+    "check_gradients", "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads", "initializers",
+    "load", "schedules", "set_num_threads", "use_backend", "use_isa",
 ]

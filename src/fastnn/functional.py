@@ -22,21 +22,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import backends, checks
-from .activations import ACTIVATIONS
+from .activations import ACTIVATIONS, default_alpha
 from .backends.numpy_kernels import Step
 from .checks_arrays import describe, packed
 from .program import OPS
 
 __all__ = [
     "activation_backward", "activation_forward", "adadelta", "adagrad", "adam", "adamw", "amsgrad",
-    "dense_backward_input", "dense_backward_parameters", "dense_forward", "lion", "momentum", "nadam",
-    "nesterov", "rmsprop", "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "sgd",
-    "sigmoid_cross_entropy", "softmax_backward", "softmax_cross_entropy", "softmax_forward",
-    "squared_error", "standardize",
+    "dense_backward_input", "dense_backward_parameters", "dense_forward", "lion", "log_softmax_backward",
+    "log_softmax_forward", "momentum", "nadam", "nesterov", "prelu_backward_input",
+    "prelu_backward_parameters", "prelu_forward", "rmsprop", "rmsprop_centered",
+    "rmsprop_centered_momentum", "rmsprop_momentum", "sgd", "sigmoid_cross_entropy", "softmax_backward",
+    "softmax_cross_entropy", "softmax_forward", "squared_error", "standardize",
 ]
 
 Array = np.ndarray
 _REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # as the core counts them
+_ALPHAS = {name: (default_alpha(name),) for name in ACTIVATIONS}
 
 
 def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 1.0, rate: float = 0.0,
@@ -56,6 +58,8 @@ def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 
         raise ValueError(f"arrays: expected {len(schema.operands)} for {name} "
                          f"({', '.join(schema.operands)}), got {len(arrays)}")
     settings = {**dict.fromkeys(schema.dims, 0), **dict.fromkeys(schema.scalars, 0.0), **settings}
+    if settings.get("activation") in _ALPHAS and not settings["alpha"]:
+        settings["alpha"], = _ALPHAS[settings["activation"]]
     if backends.backend() == "numpy":
         step = Step(rate=rate, update=update, weight_sum=weight_sum, seed=seed, batch_row=row)
         with np.errstate(all="ignore"):
@@ -236,6 +240,11 @@ _dense_backward_input = _op("dense_backward_input", "dy:bo w:io f?:bi -> dx:bi")
 _dense_backward_parameters = _op("dense_backward_parameters", "x:bi dy:bo -> dw:io db:o")
 _activation_forward = _op("activation_forward", "x:bn -> y:bn")
 _activation_backward = _op("activation_backward", "dy:bn f:bn -> dx:bn")
+_log_softmax_forward = _op("log_softmax_forward", "x:bn -> y:bn")
+_log_softmax_backward = _op("log_softmax_backward", "dy:bn y:bn -> dx:bn")
+_prelu_forward = _op("prelu_forward", "x:bn slope:n -> y:bn")
+_prelu_backward_input = _op("prelu_backward_input", "dy:bn x:bn slope:n -> dx:bn")
+_prelu_backward_parameters = _op("prelu_backward_parameters", "dy:bn x:bn -> dslope:n")
 _softmax_forward = _op("softmax_forward", "x:bn -> y:bn")
 _softmax_backward = _op("softmax_backward", "dy:bn y:bn -> dx:bn")
 _softmax_cross_entropy = _op("softmax_cross_entropy",
@@ -260,16 +269,22 @@ _adamw = _op("adamw", "dw:* => w:* mean:* square:*", correct=1)
 _lion = _op("lion", "dw:* => w:* mean:*")
 
 
-def dense_forward(x: Any, w: Any, b: Any = None, activation: str = "identity") -> np.ndarray:
-    """y = f(x w + b): x (B, n_in), w (n_in, n_out), b (n_out) or None."""
-    return _dense_forward((x, w, b), activation)
+def _scalars(activation: str, alpha: float | None) -> tuple[float, ...]:
+    return _ALPHAS.get(activation, ()) if alpha is None else (alpha,)
 
 
-def dense_backward_input(dy: Any, w: Any, f: Any = None, activation: str = "identity") -> np.ndarray:
+def dense_forward(x: Any, w: Any, b: Any = None, activation: str = "identity",
+                  alpha: float | None = None) -> np.ndarray:
+    """y = f(x w + b): x (B, n_in), w (n_in, n_out), b (n_out) or None; alpha: the activation's default."""
+    return _dense_forward((x, w, b), activation, _scalars(activation, alpha))
+
+
+def dense_backward_input(dy: Any, w: Any, f: Any = None, activation: str = "identity",
+                         alpha: float | None = None) -> np.ndarray:
     """dx = (dy w^T) * f': dy (B, n_out), w (n_in, n_out); f (B, n_in) or None is what the slope f' of the
     activation below is a function of, its output or input (see `fastnn.activations`).
     """
-    return _dense_backward_input((dy, w, f), activation)
+    return _dense_backward_input((dy, w, f), activation, _scalars(activation, alpha))
 
 
 def dense_backward_parameters(x: Any, dy: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -277,14 +292,45 @@ def dense_backward_parameters(x: Any, dy: Any) -> tuple[np.ndarray, np.ndarray]:
     return _dense_backward_parameters((x, dy))
 
 
-def activation_forward(x: Any, activation: str) -> np.ndarray:
-    """y = f(x), x (B, n)."""
-    return _activation_forward((x,), activation)
+def activation_forward(x: Any, activation: str, alpha: float | None = None) -> np.ndarray:
+    """y = f(x), x (B, n); alpha is the activation's parameter, by default as `fastnn.activations` has it."""
+    return _activation_forward((x,), activation, _scalars(activation, alpha))
 
 
-def activation_backward(dy: Any, f: Any, activation: str) -> np.ndarray:
+def activation_backward(dy: Any, f: Any, activation: str, alpha: float | None = None) -> np.ndarray:
     """dx = dy * f', f' in terms of the activation's output or input `f` (see `fastnn.activations`)."""
-    return _activation_backward((dy, f), activation)
+    return _activation_backward((dy, f), activation, _scalars(activation, alpha))
+
+
+def log_softmax_forward(x: Any) -> np.ndarray:
+    """log softmax of each row of x (B, n), finite where softmax underflows.
+
+    Examples
+    --------
+    >>> log_softmax_forward([[1000.0, 0.0]]).tolist()
+    [[0.0, -1000.0]]
+    """
+    return _log_softmax_forward((x,))
+
+
+def log_softmax_backward(dy: Any, y: Any) -> np.ndarray:
+    """dx_ij = dy_ij - exp(y_ij) sum_k dy_ik, y (B, n) the log softmax's output."""
+    return _log_softmax_backward((dy, y))
+
+
+def prelu_forward(x: Any, slope: Any) -> np.ndarray:
+    """y_ij = x_ij where x_ij > 0, else slope_j x_ij: x (B, n), slope (n)."""
+    return _prelu_forward((x, slope))
+
+
+def prelu_backward_input(dy: Any, x: Any, slope: Any) -> np.ndarray:
+    """dx_ij = dy_ij where x_ij > 0, else dy_ij slope_j."""
+    return _prelu_backward_input((dy, x, slope))
+
+
+def prelu_backward_parameters(dy: Any, x: Any) -> np.ndarray:
+    """dslope_j = sum_i dy_ij min(x_ij, 0)."""
+    return _prelu_backward_parameters((dy, x))
 
 
 def softmax_forward(x: Any) -> np.ndarray:

@@ -120,7 +120,8 @@ class CrossEntropy(Loss):
     def op(self, activation: str, n_out: int) -> str | None:
         if self.from_logits and activation == "identity":
             return "softmax_cross_entropy" if n_out > 1 else "sigmoid_cross_entropy"
-        fused = {"softmax": "softmax_cross_entropy", "sigmoid": "sigmoid_cross_entropy"}.get(activation)
+        fused = {"softmax": "softmax_cross_entropy", "log_softmax": "softmax_cross_entropy",
+                 "sigmoid": "sigmoid_cross_entropy"}.get(activation)
         if fused is None or self.from_logits:
             raise ValueError(
                 f"loss: cross_entropy expects the last layer's activation to be 'softmax' or 'sigmoid', got "

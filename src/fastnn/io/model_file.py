@@ -32,12 +32,13 @@ def save(model: Sequential, path: str | os.PathLike) -> None:
     Raises
     ------
     ValueError
-        If the model holds Python functions (a metric, a learning rate), which a file cannot.
+        If the model holds Python functions (an activation, a metric, a learning rate), which a file cannot.
     """
     import json  # here, so that `import fastnn` need not wait for what files alone need
 
     from safetensors.numpy import save_file
 
+    _refuse_functions(model)
     numbers = model.snapshot()
     tensors = {f"model/{name}": np.ascontiguousarray(a) for name, a in numbers["arrays"].items()}
     for i, arrays in enumerate(numbers["states"]):
@@ -51,6 +52,14 @@ def save(model: Sequential, path: str | os.PathLike) -> None:
     finally:
         if os.path.exists(partial):
             os.unlink(partial)
+
+
+def _refuse_functions(model: Sequential) -> None:
+    for layer in model.layers:
+        for argument, value in layer.get_config().items():
+            if any(map(callable, value if isinstance(value, (tuple, list)) else [value])):
+                raise ValueError(f"layer {layer.name!r}: its {argument} is a Python function, which a file "
+                                 "cannot hold; save model.get_weights() and make the layers anew")
 
 
 def _compiled_config(model: Sequential) -> dict[str, Any] | None:

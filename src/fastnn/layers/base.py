@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from .. import checks
-from ..activations import ACTIVATIONS
+from ..activations import Choice
 from ..program import Builder, Layout, Operand, Segment
 
-SOFTMAX = "softmax"
 WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])")  # where one ends: RowNormalize, PCAWhitening
-ALIASES = {"linear": "identity", "logistic": "sigmoid"}
-
-
-def activation_name(argument: str, value: str | None) -> str:
-    """The registered name of an activation, or an error that names the argument."""
-    if value is None:
-        return "identity"
-    checks.lookup("activation", ALIASES.get(value, value), {**ACTIVATIONS, SOFTMAX: None})
-    return ALIASES.get(value, value)
 
 
 @dataclass
@@ -142,26 +132,57 @@ def name_layers(layers: list[Layer]) -> None:
         taken.add(layer.name)
 
 
-def emit_activation(builder: Builder, name: str, z: Operand) -> Operand:
+def emit_activation(builder: Builder, choice: Choice, z: Operand) -> Operand:
     """y = f(z) as an op of its own."""
-    if name == "identity":
+    if choice.name == "identity":
         return z
     y = builder.arena(z.shape)
-    if name == SOFTMAX:
-        builder.emit("softmax_forward", z, y)
+    if choice.functions is not None:
+        builder.emit_host(_Host(choice.functions[0]), [z], [y])
+    elif choice.elementwise:
+        builder.emit("activation_forward", z, y, activation=choice.name, alpha=choice.alpha)
     else:
-        builder.emit("activation_forward", z, y, activation=name, alpha=0.0)
+        builder.emit(f"{choice.name}_forward", z, y)
     return y
 
 
-def emit_slope(builder: Builder, name: str, dy: Operand, z: Operand | None, y: Operand) -> Operand:
+def emit_slope(builder: Builder, choice: Choice, dy: Operand, z: Operand | None, y: Operand) -> Operand:
     """dz = dy * f'(z), given the activation's input and output."""
-    if name == "identity":
+    if choice.name == "identity":
         return dy
     dz = builder.arena(dy.shape)
-    if name == SOFTMAX:
-        builder.emit("softmax_backward", dy, y, dz)
+    if choice.functions is not None:
+        assert z is not None
+        builder.emit_host(_HostSlope(choice.functions[1]), [dy, z], [dz])
+    elif choice.elementwise:
+        f = z if choice.slope_of_input else y
+        builder.emit("activation_backward", dy, f, dz, activation=choice.name, alpha=choice.alpha)
     else:
-        f = y if ACTIVATIONS[name].derivative_of == "output" else z
-        builder.emit("activation_backward", dy, f, dz, activation=name, alpha=0.0)
+        builder.emit(f"{choice.name}_backward", dy, y, dz)
     return dz
+
+
+class _Host:
+    """The host op y = f(x) of a user's function."""
+
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.function = function
+        self.__name__ = getattr(function, "__name__", "function")
+
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """f(x), of the same shape."""
+        values = np.asarray(self.function(x))
+        if values.shape != x.shape:
+            raise ValueError(f"activation: expected {self.__name__} to return an array of its argument's "
+                             f"shape {x.shape}, got {values.shape}; it must work element by element")
+        return values
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> None:
+        y[...] = self.values(x)
+
+
+class _HostSlope(_Host):
+    """The host op dx = dy * df(x)."""
+
+    def __call__(self, dy: np.ndarray, x: np.ndarray, dx: np.ndarray) -> None:  # type: ignore[override]
+        np.multiply(dy, self.values(x), out=dx, casting="same_kind")

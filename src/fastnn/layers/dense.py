@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .. import checks, initializers
-from ..activations import ACTIVATIONS
+from ..activations import Choice, choose
 from ..initializers import Initializer
 from ..program import Builder, Operand
 from ..regularizers import Constraint, Regularizer, config, get_constraint, get_regularizer
-from .base import SOFTMAX, Layer, Vectors, activation_name, emit_activation, emit_slope
+from .base import Layer, Vectors, emit_activation, emit_slope
 
 
 class Dense(Layer):
@@ -21,8 +21,10 @@ class Dense(Layer):
     ----------
     units : int
         Number of outputs.
-    activation : str, optional
-        Name of f, one of `fastnn.activations.ACTIVATIONS` or "softmax"; the identity where None.
+    activation : str, Activation layer or (f, df), optional
+        Name of f, one of `fastnn.activations.ACTIVATIONS`, "softmax" or "log_softmax"; with a parameter
+        chosen, a layer such as ``fnn.LeakyReLU(0.1)``; or your own f(x) and its derivative df(x), Python
+        functions of an array (see `fastnn.Activation`). The identity where None.
     use_bias : bool
         Whether b is there; it starts at zero.
     kernel_initializer : str or Initializer
@@ -51,14 +53,14 @@ class Dense(Layer):
 
     reads_unpadded = True
 
-    def __init__(self, units: int, activation: str | None = None, *, use_bias: bool = True,
+    def __init__(self, units: int, activation: object = None, *, use_bias: bool = True,
                  kernel_initializer: str | Initializer = "glorot_uniform",
                  kernel_regularizer: str | Regularizer | dict | None = None,
                  bias_regularizer: str | Regularizer | dict | None = None,
                  kernel_constraint: str | Constraint | dict | None = None, name: str | None = None) -> None:
         super().__init__(name)
         self.units = checks.positive_int("units", units)
-        self._activation = activation_name("activation", activation)
+        self.choice = choose("activation", activation)
         self.use_bias = checks.boolean("use_bias", use_bias)
         initializers.get("kernel_initializer", kernel_initializer)
         self.kernel_initializer = kernel_initializer
@@ -68,7 +70,7 @@ class Dense(Layer):
 
     @property
     def activation(self) -> str:
-        return self._activation
+        return self.choice.name
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
         if len(shape) != 1:
@@ -88,23 +90,21 @@ class Dense(Layer):
         return {"weight": initializer(rng, (n_in, n_out), n_in, n_out)}
 
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
-        name = self.activation if activate else "identity"
+        choice = self.choice if activate else Choice()
+        inside = choice if choice.elementwise else Choice()
         y = builder.arena(("B", self.units))
-        z = None
-        fused = "identity" if name == SOFTMAX else name
-        if builder.differentiates and fused != "identity" and ACTIVATIONS[fused].derivative_of == "input":
-            z = builder.arena(y.shape)
+        z = builder.arena(y.shape) if builder.differentiates and inside.slope_of_input else None
         bias = builder.parameter(self.segments["bias"]) if self.use_bias else None
         builder.emit("dense_forward", x, builder.parameter(self.segments["weight"]), bias, y, z,
-                     activation=fused, alpha=0.0)
-        if name == SOFTMAX:
-            z, y = y, emit_activation(builder, SOFTMAX, y)
-        builder.saved[self] = name, x, z, y
+                     activation=inside.name, alpha=inside.alpha)
+        if not choice.elementwise:
+            z, y = y, emit_activation(builder, choice, y)
+        builder.saved[self] = choice, x, z, y
         return y
 
     def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
-        name, x, z, y = builder.saved[self]
-        dz = emit_slope(builder, name, dy, z, y)
+        choice, x, z, y = builder.saved[self]
+        dz = emit_slope(builder, choice, dy, z, y)
         dx = None
         if need_dx:
             dx = builder.arena(x.shape)
@@ -115,7 +115,7 @@ class Dense(Layer):
         return dx
 
     def get_config(self) -> dict[str, object]:
-        return {"units": self.units, "activation": self.activation, "use_bias": self.use_bias,
+        return {"units": self.units, "activation": self.choice.config(), "use_bias": self.use_bias,
                 "kernel_initializer": initializers.config(self.kernel_initializer),
                 "kernel_regularizer": config(self.kernel_regularizer),
                 "bias_regularizer": config(self.bias_regularizer),

@@ -1,4 +1,4 @@
-"""Activations and softmax (``csrc/activation.inc``, ``csrc/softmax.inc``)."""
+"""Activations (``csrc/activation.inc``, ``csrc/softmax.inc``, ``csrc/prelu.inc``)."""
 
 from __future__ import annotations
 
@@ -39,3 +39,37 @@ def softmax_forward(x, y, *, step):
 def softmax_backward(dy, y, dx, *, step):
     """dx_ij = y_ij (dy_ij - sum_k dy_ik y_ik)"""
     dx[...] = y * (dy - (dy * y).sum(axis=1, keepdims=True))
+
+
+@op("x -> y", by_row="x y", flops=elements("y", 4))
+def log_softmax_forward(x, y, *, step):
+    """y_ij = x_ij - log sum_k exp(x_ik)"""
+    shifted = x - x.max(axis=1, keepdims=True)
+    y[...] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+@op("dy y -> dx", by_row="dy y dx", flops=elements("y", 4))
+def log_softmax_backward(dy, y, dx, *, step):
+    """dx_ij = dy_ij - exp(y_ij) sum_k dy_ik"""
+    dx[...] = dy - np.exp(y) * dy.sum(axis=1, keepdims=True)
+
+
+@op("x slope -> y", by_row="x y", flops=elements("y", 2))
+def prelu_forward(x, slope, y, *, step):
+    """y_ij = x_ij where x_ij > 0, else slope_j x_ij"""
+    y[...] = np.where(x > 0, x, slope * x)
+
+
+@op("dy x slope -> dx", by_row="dy x dx", flops=elements("dx", 2))
+def prelu_backward_input(dy, x, slope, dx, *, step):
+    """dx_ij = dy_ij where x_ij > 0, else dy_ij slope_j"""
+    dx[...] = np.where(x > 0, dy, dy * slope)
+
+
+@op("dy x -> dslope", owned="dslope", flops=elements("dy", 2))
+def prelu_backward_parameters(dy, x, dslope, *, step, accumulate=False):
+    """dslope_j = sum_i dy_ij min(x_ij, 0)"""
+    total = (dy * np.minimum(x, 0)).sum(axis=0, dtype=np.float64)
+    if accumulate or not step.first_block:
+        total += dslope
+    dslope[...] = total
