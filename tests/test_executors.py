@@ -1,16 +1,18 @@
 """Both executors run a Program alike: fused or not, in blocks, around host ops, and to a halt."""
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import fastnn as fnn
+from cases import LAYER_CASES, model_of, samples_of
 from conftest import assert_close, assert_same_bits, rounding
 from fastnn import backends, passes
 from fastnn.backends import Halt, Memory, Pass
 from fastnn.compilation import TARGET_SLOT, X_SLOT, Entry
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.program import Builder, Layout, Phase
+from fastnn.program import ALIGN, Builder, Layout, Phase, Plan, Space, resolve
 from steps import net, numbers, run_of, samples, train
 
 # ------------------------------------------------------------------------------------------------ fusion
@@ -53,6 +55,41 @@ def test_rows_read_where_they_stand_give_the_same_bits(combination):
         results.append([train(model, X, y, weight=weight, direct=direct, fused=True), *numbers(model)])
     for got, expected in zip(*results, strict=True):
         assert_same_bits(got, expected)
+
+
+# ------------------------------------------------------------------------------------------------- arena
+
+def lay_apart(program, rows):
+    """Give every slot bytes of its own, so that all arrays of a step are there to see behind it."""
+    sizes = dict.fromkeys(range(program.n_slots), 0)
+    for a in (a for o in program.ops for a in o.operands if a is not None and a.space is Space.ARENA):
+        sizes[a.slot] = max(sizes[a.slot], 16 * resolve(a.shape, rows)[0] * a.strides[0] * a.dtype.itemsize)
+    ends = np.cumsum([-(-n // ALIGN) * ALIGN for n in sizes.values()]).tolist()
+    program.cache[rows, 1] = Plan(rows, (0, *ends[:-1]), ends[-1])
+
+
+@pytest.mark.parametrize("case", LAYER_CASES, ids=lambda case: case.name)
+def test_pad_lanes_of_the_arena(native_combination, case):
+    """Kernels write zeros behind a row, up to whole vectors, and read nothing that was not written."""
+    X, y = samples_of(case, 7)
+    vector = {"baseline": 16, "avx2": 32, "avx512": 64}[native_combination.isa]
+    gradients = []
+    for poison in (0, 255):  # bytes of ones are NaN in every real dtype
+        model = model_of(case, native_combination.dtype)
+        program = model._compiled.program(Entry("gradient", True))
+        lay_apart(program, 7)
+        run = run_of(model, Entry("gradient", True), 7, X, y)
+        run.arena[...] = poison
+        run.begin(Pass(7, 7, 7, losses=np.zeros(1)))
+        assert run.execute(0, 1) is None
+        gradients.append(model._numbers.memory.gradients)
+        for o in program.ops:
+            for a in (a for a in o.writes if a.space is Space.ARENA and a.dtype == model.dtype):
+                lanes, n = vector // a.dtype.itemsize, a.shape[-1]
+                if len(a.shape) == 2:
+                    whole = replace(a, shape=("B", -(-n // lanes) * lanes))
+                    assert not run.view(whole, 7)[:, n:].any(), f"{o.layer}: {o.name}"
+    assert_same_bits(*gradients)
 
 
 # ------------------------------------------------------------------------------------------------ blocks
@@ -230,17 +267,19 @@ def test_check_mode_names_the_first_op(combination, team, spoiled, op, layer):
 @pytest.mark.parametrize("block", [16, 5])
 def test_a_row_that_is_not_finite_is_found_before_its_step(combination, team, block):
     team(2)
-    X, y = samples(80, dtype=combination.dtype)
     order = np.random.default_rng(0).permutation(80)
-    X[order[[38, 45, 70]], 3] = np.nan, np.inf, np.nan
     before = net(dtype=combination.dtype)
-    train(before, X, y, order=order[:32], block=block)
-    model = net(dtype=combination.dtype)
-    run = run_of(model, Entry("train", True), block, X, y)
-    run.begin(Pass(80, 16, block, order, rates=np.full(5, 0.01), losses=np.zeros(5)))
-    halt = run.execute(0, 5)
-    assert (halt.reason, halt.step, halt.row) == ("nonfinite_input", 2, 38)
-    assert_same_bits(numbers(model)[0], numbers(before)[0])
+    train(before, *samples(80, dtype=combination.dtype), order=order[:32], block=block)
+    for row in (32, 36, 38, 40, 41, 47):
+        X, y = samples(80, dtype=combination.dtype)
+        X[order[[row, 70]], 3] = np.nan
+        X[order[47], 19] = np.inf
+        model = net(dtype=combination.dtype)
+        run = run_of(model, Entry("train", True), block, X, y)
+        run.begin(Pass(80, 16, block, order, rates=np.full(5, 0.01), losses=np.zeros(5)))
+        halt = run.execute(0, 5)
+        assert (halt.reason, halt.step, halt.row) == ("nonfinite_input", 2, row)
+        assert_same_bits(numbers(model)[0], numbers(before)[0])
 
 
 @pytest.mark.parametrize("n", [1, 16, 19])
