@@ -199,7 +199,7 @@ class TeamSize:
     times at first, then now and again, since the distance between cores and what else runs there change.
     """
 
-    PROBES = 3  # measurements of each number of threads before the faster one is kept; one of a long step
+    PROBES = 3  # measurements of each number of threads before the faster one is kept; two of a long step
     LONG_STEP = 5e-3  # seconds
     PROBE_SECONDS = 1e-3  # of a measurement, or one step
     KEEP_SECONDS = 0.5  # before the slower one gets another chance, or longer:
@@ -210,20 +210,22 @@ class TeamSize:
         self.seconds: dict[int, float] = {}  # of a step, by number of threads
         self.probes: dict[int, int] = {}
         self.probed = 0.0
+        self.keep_seconds = 0.02  # soon at first: the first measurements ran with cold caches
 
     def next(self, most: int, steps: int) -> tuple[int, int]:
         """The number of threads for the next steps, and for how many of them."""
         now = time.perf_counter()
-        for threads in (1, most):
-            probes, seconds = self.probes.get(threads, 0), self.seconds.get(threads, 0.0)
-            if probes < (1 if seconds > self.LONG_STEP else self.PROBES):
-                self.probed = now
-                return threads, self._probe_steps(threads, steps)
+        threads = min((most, 1), key=lambda n: self.probes.get(n, 0))  # in turns
+        long = self.seconds.get(threads, 0.0) > self.LONG_STEP
+        if self.probes.get(threads, 0) < (2 if long else self.PROBES):
+            self.probed = now
+            return threads, self._probe_steps(threads, steps)
         best, other = (1, most) if self.seconds[1] <= self.seconds[most] else (most, 1)
         lost = (self.seconds[other] - self.seconds[best]) * self._probe_steps(other, steps)
-        keep = max(self.KEEP_SECONDS, lost / self.PROBE_SHARE)
+        keep = max(self.keep_seconds, lost / self.PROBE_SHARE)
         if now - self.probed > keep:
             self.probed = now
+            self.keep_seconds = min(2 * self.keep_seconds, self.KEEP_SECONDS)
             if self.seconds[other] < 3 * self.seconds[best]:
                 return other, self._probe_steps(other, steps)
             self.seconds[other] *= 0.7  # so that a slow measurement does not count for ever
@@ -238,10 +240,8 @@ class TeamSize:
     def note(self, threads: int, seconds: float) -> None:
         """A measurement: seconds of a step."""
         count = self.probes[threads] = self.probes.get(threads, 0) + 1
-        if count <= 2:  # the first ran with cold caches
-            self.seconds[threads] = seconds
-        elif count <= self.PROBES:
-            self.seconds[threads] = min(self.seconds[threads], seconds)
+        if count <= self.PROBES:
+            self.seconds[threads] = min(self.seconds.get(threads, seconds), seconds)
         else:
             self.seconds[threads] += self.MEMORY * (seconds - self.seconds[threads])
 
