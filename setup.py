@@ -57,6 +57,7 @@ BINDING_FLAGS = [*OPTIMIZE, *SANITIZE, "-fvisibility=hidden"]
 OPENMP = ((["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"]))
 
 CSRC = Path("csrc")
+PLAIN = ("dispatch.c", "executor.c", "arrays.c")  # compiled once, without an instruction set's flags
 # kernels.c sees every file; the others see the headers and the tables only.
 HEADERS = sorted(str(p) for p in CSRC.glob("*") if p.suffix in (".h", ".def"))
 INCLUDES = sorted(str(p) for p in CSRC.glob("*.inc"))
@@ -147,7 +148,7 @@ class BuildCore(build_ext):
             for isa in reversed(isas):  # the slowest to compile first
                 macros = [("FNN_ISA", isa.name), ("FNN_VECTOR_BYTES", str(isa.vector_bytes))]
                 submit(CSRC / "kernels.c", isa.name, [*flags, *isa.flags], macros, HEADERS + INCLUDES)
-            for name in ("dispatch.c", "executor.c"):
+            for name in PLAIN:
                 submit(CSRC / name, "common", flags, have, HEADERS)
             for source in self.cythonize(ext):  # while the compilers run
                 submit(source, "binding", BINDING_FLAGS, [], HEADERS)
@@ -188,7 +189,7 @@ class BuildCore(build_ext):
 
 native = Extension(
     "fastnn._native",
-    ["src/fastnn/_native.pyx", *(str(CSRC / name) for name in ("kernels.c", "dispatch.c", "executor.c"))],
+    ["src/fastnn/_native.pyx", *(str(CSRC / name) for name in ("kernels.c", *PLAIN))],
     include_dirs=[str(CSRC), numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), *MACROS],
     extra_link_args=["-pthread", "-Wl,-Bsymbolic"] if sys.platform.startswith("linux") else [],

@@ -154,20 +154,6 @@ static double weight_sum(const fnn_run_state *run, int64_t row, int64_t rows) {
   return sum > 0 ? sum : 1;
 }
 
-#define FNN_SCAN(real)                                        \
-  do {                                                        \
-    const real *v = p;                                        \
-    int bad = 0; /* no early exit: this loop is vectorized */ \
-    for (ptrdiff_t i = 0; i < n; i++) bad |= !(v[i] - v[i] == 0); \
-    return !bad;                                              \
-  } while (0)
-
-int fnn_all_finite(int dtype, ptrdiff_t n, const void *p) {
-  if (dtype == FNN_F32) FNN_SCAN(float);
-  if (dtype == FNN_F64) FNN_SCAN(double);
-  return 1;
-}
-
 static int array_finite(const fnn_array *a, int64_t row) {
   const int flat = a->ndim == 1, size = a->dtype == FNN_F32 ? 4 : 8;
   const ptrdiff_t rows = flat ? 1 : a->n[0], n = flat ? a->n[0] : a->n[1], ld = flat ? 0 : a->s[0];
@@ -205,6 +191,31 @@ static void end_run(fnn_team *team, fnn_run_state *run, int status, int64_t step
   run->status_op = op;
   team->halt_step = step;
 }
+
+/* Numbers below the normal range cost up to a hundred times as much, and momenta that decay end there. Training
+ * takes them for zero, on the threads and for the time of a run. Returns what `restore_subnormals` wants. */
+#if defined(__SSE2__)
+typedef unsigned subnormals;
+static inline subnormals flush_subnormals(void) {
+  const unsigned before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(before | 0x8040); /* results and operands */
+  return before;
+}
+static inline void restore_subnormals(subnormals before) { __builtin_ia32_ldmxcsr(before); }
+#elif defined(__aarch64__)
+typedef uint64_t subnormals;
+static inline subnormals flush_subnormals(void) {
+  uint64_t before;
+  __asm__ __volatile__("mrs %0, fpcr" : "=r"(before));
+  __asm__ __volatile__("msr fpcr, %0" : : "r"(before | 1u << 24));
+  return before;
+}
+static inline void restore_subnormals(subnormals before) { __asm__ __volatile__("msr fpcr, %0" : : "r"(before)); }
+#else
+typedef int subnormals;
+static inline subnormals flush_subnormals(void) { return 0; }
+static inline void restore_subnormals(subnormals before) { (void)before; }
+#endif
 
 /* One thread's walk. Returns when last_step is reached or the team halts. */
 static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread) {
@@ -255,6 +266,17 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
   (void)ops;
 }
 
+/* The same, where a run with learning rates trains. */
+static void walk_in_mode(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread) {
+  if (!run->rates) {
+    walk(ops, n_ops, run, team, thread);
+    return;
+  }
+  const subnormals before = flush_subnormals();
+  walk(ops, n_ops, run, team, thread);
+  restore_subnormals(before);
+}
+
 static void run_on_team(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, int n_threads) {
   fnn_team team;
   team.n_threads = 1;
@@ -272,13 +294,13 @@ static void run_on_team(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, in
       team.arrived[thread].times = 0;
       if (thread == 0) team.n_threads = omp_get_num_threads();
 #pragma omp barrier
-      walk(ops, n_ops, run, &team, thread);
+      walk_in_mode(ops, n_ops, run, &team, thread);
     }
     return;
   }
 #endif
   (void)n_threads;
-  walk(ops, n_ops, run, &team, 0);
+  walk_in_mode(ops, n_ops, run, &team, 0);
 }
 
 #ifndef _WIN32
@@ -307,13 +329,6 @@ void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *
                       .rate = *run->rates, .loss = run->losses, .weight_sum = weight_sum,
                       .workspace = run->workspace, .batch_row = run->first_block * run->block};
   fnn_current_table()->ops[opcode][dtype](call, &s);
-}
-
-void fnn_pad(char *to, ptrdiff_t to_stride, const char *source, ptrdiff_t stride, ptrdiff_t bytes, ptrdiff_t rows) {
-  for (ptrdiff_t i = 0; i < rows; i++) {
-    memcpy(to + i * to_stride, source + i * stride, (size_t)bytes);
-    memset(to + i * to_stride + bytes, 0, (size_t)(to_stride - bytes));
-  }
 }
 
 const char *fnn_compiler(void) {

@@ -105,7 +105,7 @@ typedef struct {
   int64_t bound_dtype[FNN_MAX_INPUTS];
   const int64_t *index;                     /* row order; NULL: rows as they stand */
   const double *row_weight;                 /* of each row of the bound arrays; NULL: all 1 */
-  const double *rates;                      /* learning rate of each step of the pass */
+  const double *rates;                      /* learning rate of each step of the pass; NULL: no training */
   const double *momenta;                    /* beta1 of each step of the pass; NULL: the optimizer op's own */
   double *losses;                           /* mean loss of each step of the pass */
   double *op_seconds;                       /* NULL, or where the time of each op is added up */
@@ -188,11 +188,15 @@ int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run
 void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run);
 ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call);  /* bytes */
 void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum);
-void fnn_pad(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t stride, ptrdiff_t bytes, ptrdiff_t rows);
 const char *fnn_compiler(void);
-int fnn_all_finite(int dtype, ptrdiff_t n, const void *p);
 int fnn_max_threads(void);
 void fnn_set_max_threads(int n);
 double fnn_fork_join_seconds(int n_threads);
+
+/* arrays.c */
+void fnn_pad(char *to, ptrdiff_t to_stride, const char *from, ptrdiff_t stride, ptrdiff_t bytes, ptrdiff_t rows);
+int fnn_all_finite(int dtype, ptrdiff_t n, const void *p);
+void fnn_row_argmax(int dtype, ptrdiff_t rows, ptrdiff_t n, const void *p, int64_t *index);
+void fnn_shuffle(ptrdiff_t n, const uint32_t *bits, int64_t *order);
 
 #endif

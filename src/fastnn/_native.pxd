@@ -1,5 +1,5 @@
 # What csrc/fastnn.h declares; the manual is there.
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "fastnn.h" nogil:
     enum: FNN_MAX_NDIM, FNN_MAX_OPERANDS, FNN_MAX_DIMS, FNN_MAX_SCALARS, FNN_MAX_INPUTS, FNN_PAD, FNN_ALIGN
@@ -61,6 +61,8 @@ cdef extern from "fastnn.h" nogil:
     void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum)
     void fnn_pad(char *to, Py_ssize_t to_stride, const char *source, Py_ssize_t stride, Py_ssize_t bytes, Py_ssize_t rows)
     int fnn_all_finite(int dtype, Py_ssize_t n, const void *p)
+    void fnn_row_argmax(int dtype, Py_ssize_t rows, Py_ssize_t n, const void *p, int64_t *index)
+    void fnn_shuffle(Py_ssize_t n, const uint32_t *bits, int64_t *order)
     int fnn_max_threads()
     void fnn_set_max_threads(int n)
     double fnn_fork_join_seconds(int n_threads)

@@ -2,7 +2,7 @@
 # cython: freethreading_compatible=True
 """The binding of the C core: typed, without the GIL, nothing decided here."""
 from cpython.mem cimport PyMem_RawMalloc, PyMem_RawFree
-from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 cimport numpy as cnp
 import numpy as np
@@ -83,6 +83,27 @@ def all_finite(cnp.ndarray vector):
     with nogil:
         finite = fnn_all_finite(dtype, n, p)
     return bool(finite)
+
+
+def row_argmax(cnp.ndarray rows):
+    """The index of the first largest number in each row of a contiguous (n, k) array of reals."""
+    cdef cnp.ndarray index = np.empty(rows.shape[0], np.int64)
+    cdef int dtype = dtype_of(rows)
+    cdef Py_ssize_t n = rows.shape[0], k = rows.shape[1]
+    cdef void *p = cnp.PyArray_DATA(rows)
+    cdef int64_t *to = <int64_t *> cnp.PyArray_DATA(index)
+    with nogil:
+        fnn_row_argmax(dtype, n, k, p, to)
+    return index
+
+
+def shuffle(cnp.ndarray bits, cnp.ndarray order):
+    """Shuffle `order`, int64, in place, drawing from one uint32 of `bits` for each place."""
+    cdef Py_ssize_t n = order.size
+    cdef const uint32_t *drawn = <const uint32_t *> cnp.PyArray_DATA(bits)
+    cdef int64_t *places = <int64_t *> cnp.PyArray_DATA(order)
+    with nogil:
+        fnn_shuffle(n, drawn, places)
 
 
 def vector_function(int dtype, str name, cnp.ndarray x, cnp.ndarray y):

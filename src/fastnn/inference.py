@@ -122,11 +122,12 @@ def adapt(model: Sequential, X: np.ndarray) -> None:
 
 def step_weights(walk: Pass) -> np.ndarray:
     """The sum of row weights of each step of a pass."""
-    starts = np.arange(0, walk.n_rows, walk.batch)
     if walk.row_weight is None:
-        return np.diff(np.append(starts, walk.n_rows)).astype(np.float64)
+        weights = np.full(-(-walk.n_rows // walk.batch), float(walk.batch))
+        weights[-1] = walk.n_rows - walk.batch * (len(weights) - 1)
+        return weights
     weight = walk.row_weight if walk.index is None else walk.row_weight[walk.index]
-    return np.add.reduceat(weight, starts)
+    return np.add.reduceat(weight, np.arange(0, walk.n_rows, walk.batch))
 
 
 def _as_gatherable(X: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .backends import row_argmax
+
 __all__ = ["accuracy", "binary_accuracy", "f1", "mae", "mse", "precision", "r2", "recall", "roc_auc",
            "top_k_accuracy"]
 
@@ -41,7 +43,7 @@ def accuracy(targets: Any, outputs: Any) -> float:
     targets, outputs = np.asarray(targets), np.asarray(outputs)
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         return binary_accuracy(targets, outputs)
-    right = outputs.argmax(-1) == _labels("accuracy", targets, outputs)
+    right = row_argmax(outputs) == _labels("accuracy", targets, outputs)
     return float(np.count_nonzero(right) / right.size)
 
 

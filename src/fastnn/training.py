@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import checks
-from .backends import Halt, Pass
+from .backends import Halt, Pass, permutation
 from .callbacks import Callback, CallbackList, ProgressBar
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
 from .divergence import DivergenceError, Snapshot, all_finite
@@ -177,9 +177,9 @@ class _Totals:
         self.loss_sum = self.weight_sum = 0.0
 
     def add(self, losses: np.ndarray, weights: np.ndarray) -> None:
-        for loss, weight in zip(losses.tolist(), weights.tolist(), strict=True):  # in step order
-            self.loss_sum += loss * weight
-            self.weight_sum += weight
+        # numpy.cumsum adds one after the other, in step order: chunks do not change the sum
+        self.loss_sum = float(np.cumsum(np.append(self.loss_sum, losses * weights))[-1])
+        self.weight_sum = float(np.cumsum(np.append(self.weight_sum, weights))[-1])
 
     def loss(self) -> float:
         return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
@@ -233,7 +233,7 @@ class _Arrays:
         if not self.shuffle:
             return None
         self.model.shuffles += 1
-        return np.random.default_rng([self.model.seed, 1, self.model.shuffles]).permutation(self.rows)
+        return permutation([self.model.seed, 1, self.model.shuffles], self.rows)
 
     def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList,
                   interrupted: list[bool]) -> dict[str, float]:

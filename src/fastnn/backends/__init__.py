@@ -235,6 +235,33 @@ def all_finite(vector: np.ndarray) -> bool:
     return all(np.isfinite(vector[i:i + 65536]).all() for i in range(0, len(vector), 65536))
 
 
+def row_argmax(rows: np.ndarray) -> np.ndarray:
+    """The index of the first largest number in each row, ``rows.argmax(-1)``."""
+    real = rows.dtype in (np.float32, np.float64)
+    if native is not None and rows.ndim == 2 and real and rows.flags.c_contiguous and rows.shape[1]:
+        return native.core.row_argmax(rows)
+    return rows.argmax(-1)
+
+
+def permutation(seed: list[int], n: int) -> np.ndarray:
+    """The numbers 0 to n - 1 in a random order, (n,) int64, the same with and without the compiled core.
+
+    Fisher and Yates, from the last to the first; place i takes the 32 bits that PCG64 draws for it, scaled to
+    0 .. i, so that one order is more likely than another by less than n / 2^32.
+    """
+    bits = np.random.PCG64(seed).random_raw((n + 1) // 2).view(np.uint32)
+    order = np.arange(n)
+    if native is not None:
+        native.core.shuffle(bits, order)
+        return order
+    partner = (bits[:n].astype(np.uint64) * np.arange(1, n + 1, dtype=np.uint64) >> np.uint64(32)).tolist()
+    shuffled = order.tolist()
+    for i in range(n - 1, 0, -1):
+        j = partner[i]
+        shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
+    return np.array(shuffled)
+
+
 def make_run(program: Program, memory: Memory, rows: int) -> Run:
     """A Run of the current backend for blocks of at most `rows` rows."""
     return NumpyRun(program, memory, rows) if _current == "numpy" else native.NativeRun(program, memory, rows)
