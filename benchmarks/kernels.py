@@ -12,6 +12,7 @@ from fastnn import backends, passes
 from fastnn.activations import ACTIVATIONS
 from fastnn.backends import Memory, Pass
 from fastnn.backends.numpy_kernels import Step
+from fastnn.elementwise_losses import ELEMENTWISE_LOSSES
 from fastnn.program import OPS, Builder, Layout, Op, Operand, resolve
 
 RATE = 1e-6  # so small that many steps along one gradient change little
@@ -64,11 +65,21 @@ def cases() -> Iterator[Case]:
     yield Case("softmax_forward", OUTPUTS, {"x": "B o", "y": "B o"})
     yield Case("softmax_backward", OUTPUTS, {"dy": "B o", "y": "B o", "dx": "B o"})
     loss = {"y": "B o", "dlogits": "B o", "row_loss": "B:float64"}
+    whole = {"factor": 1.0}
     for label, target in (("labels", "B:int64"), ("rows", "B o")):
-        yield Case("softmax_cross_entropy", OUTPUTS, {"logits": "B o", "target": target, **loss}, label=label)
-    yield Case("sigmoid_cross_entropy", OUTPUTS, {"logits": "B o", "target": "B o", **loss})
-    yield Case("squared_error", OUTPUTS, {"y": "B o", "target": "B o", "dy": "B o", "row_loss": "B:float64"},
-               {"factor": 0.5})
+        fused = {"logits": "B o", "target": target, **loss}
+        yield Case("softmax_cross_entropy", OUTPUTS, fused, whole, label)
+        yield Case("softmax_focal", OUTPUTS, fused, whole | {"gamma": 2.0}, label)
+    yield Case("sigmoid_cross_entropy", OUTPUTS, {"logits": "B o", "target": "B o", **loss}, whole)
+    plain = {"y": "B o", "target": "B o", "dy": "B o", "row_loss": "B:float64"}
+    yield Case("squared_error", OUTPUTS, plain, {"factor": 0.5})
+    for row in ELEMENTWISE_LOSSES.values():
+        a, b = row.settings({})
+        yield Case("elementwise_loss", OUTPUTS, plain, {"loss": row.name, "a": a, "b": b, **whole}, row.name)
+    hinge = {"margin": 1.0, "power": 1.0, **whole}
+    yield Case("multi_class_hinge", OUTPUTS, plain | {"target": "B:int64"}, hinge)
+    yield Case("cosine_distance", OUTPUTS, plain, {"offset": 1.0})
+    yield Case("weigh_rows", OUTPUTS, {"x": "B o", "y": "B o"})
     yield Case("loss_sum", ((32, 1), (512, 1), (10_000, 1)), {"row_loss": "B:float64"})
     for name, schema in OPS.items():
         if schema.optimizer:
@@ -144,6 +155,11 @@ class Kernel:
         if "int64" in self.case.operands[name]:
             return rng.integers(0, self.letters["o"], shape)
         numbers = rng.normal(size=shape)
+        row = ELEMENTWISE_LOSSES.get(self.case.settings.get("loss", ""))
+        if row is not None and name == "y":
+            return np.clip(numbers, *row.range) if row.range[0] < 0 else 0.05 + rng.random(shape) * 0.9
+        if row is not None and row.targets in ("signs", "binary"):
+            return np.sign(numbers) if row.targets == "signs" else rng.random(shape)
         if name in ("target", "square", "w_state2", "b_state2", "scale"):
             return 0.1 + np.abs(numbers)
         activation = ACTIVATIONS.get(self.case.settings.get("activation", ""))
@@ -173,6 +189,7 @@ class Kernel:
 
     def _compare(self, name: str, got: np.ndarray, want: np.ndarray) -> None:
         terms = max(self.letters.values()) if "dense" in self.case.op else 0
+        terms += 0 if "loss" not in name else self.letters["o"]
         allowed = (16 + terms) * np.finfo(self.dtype).eps * max(1.0, float(np.abs(want).max()))
         worst = np.unravel_index(np.argmax(np.abs(got - want)), want.shape)
         error = abs(float(got[worst]) - float(want[worst]))

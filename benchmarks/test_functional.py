@@ -43,7 +43,7 @@ def nanoseconds(timer, calls):
 def kernel_nanoseconds(name, arrays, dims, scalars):
     """Of one run of the kernel: many of them in one call, less a call of one."""
     native = backends.native
-    dims = tuple(native.ACTIVATION_CODES.get(d, d) for d in dims)
+    dims = tuple(native.CODES["activation"].get(d, d) for d in dims)
 
     def run(repeat):
         native.core.call(native.OPCODES[name], 0, arrays, len(OPS[name].inputs), dims, scalars, 1e-6, 3, 4.0,

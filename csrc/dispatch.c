@@ -66,3 +66,12 @@ const char *fnn_activation_name(int i) {
   };
   return i >= 0 && i < FNN_N_ACTIVATIONS ? names[i] : NULL;
 }
+
+const char *fnn_loss_name(int i) {
+  static const char *const names[FNN_N_LOSSES] = {
+#define LOSS(name, value, slope) #name,
+#include "losses.def"
+#undef LOSS
+  };
+  return i >= 0 && i < FNN_N_LOSSES ? names[i] : NULL;
+}

@@ -146,8 +146,10 @@ int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run
 
 /* ---- running ---- */
 
-/* the sum of the weights of the step's rows; 1 where all are zero, so that loss and gradient are zero too */
+/* the sum of the weights of the step's rows; 1 where all are zero, so that loss and gradient are zero too, and
+ * where the loss is to be a sum */
 static double weight_sum(const fnn_run_state *run, int64_t row, int64_t rows) {
+  if (run->sum_rows) return 1;
   if (!run->row_weight) return (double)rows;
   double sum = 0;
   for (int64_t i = row; i < row + rows; i++) sum += run->row_weight[run->index ? run->index[i] : i];

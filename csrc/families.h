@@ -9,6 +9,8 @@
 #include "dense.inc"
 #include "prelu.inc"
 #include "loss.inc"
+#include "loss_elementwise.inc"
+#include "loss_rows.inc"
 #include "optimizer.inc"
 #include "regularization.inc"
 #include "random.inc"

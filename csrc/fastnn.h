@@ -119,6 +119,7 @@ typedef struct {
   int64_t update_count;                     /* optimizer updates before step 0 of the pass */
   uint64_t seed;
   int64_t n_threads, check;                 /* check: scan what ops write for non-finite values */
+  int64_t sum_rows;                         /* a step's loss is the sum over its rows, not their mean */
   /* set by fnn_run */
   int64_t status, status_step, status_block, status_op, status_row;
 } fnn_run_state;
@@ -142,7 +143,7 @@ typedef struct fnn_step {
   int64_t update;     /* 1 for the first update ever */
   double rate;        /* learning rate */
   double momentum;    /* beta1 of the step, where the run has momenta */
-  double weight_sum;  /* of the step's rows: what a mean divides by */
+  double weight_sum;  /* of the step's rows: what a mean divides by; 1 where the loss is a sum */
   double *loss;       /* where the step's loss is summed */
   char *workspace;    /* this thread's own */
   int thread, n_threads, first_block;
@@ -160,6 +161,13 @@ enum fnn_activation {
 #include "activations.def"
 #undef ACTIVATION
   FNN_N_ACTIVATIONS
+};
+
+enum fnn_loss {
+#define LOSS(name, value, slope) FNN_LOSS_##name,
+#include "losses.def"
+#undef LOSS
+  FNN_N_LOSSES
 };
 
 /* The kernels of one instruction set. */
@@ -182,6 +190,7 @@ const char *fnn_isa_name(int i);
 int fnn_isa_supported(int i);
 const char *fnn_op_field(int op, int field);  /* 0 name, 1 operands, 2 dims, 3 scalars; NULL: no such op */
 const char *fnn_activation_name(int i);
+const char *fnn_loss_name(int i);
 
 /* executor.c */
 int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run);  /* of one thread */

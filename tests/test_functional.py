@@ -35,6 +35,10 @@ CALLS = {
     "softmax_cross_entropy": ((of(7, 5), LABELS, np.arange(7.0)), (), 0),
     "sigmoid_cross_entropy": ((of(7, 5), ROWS, np.arange(7.0)), (), 0),
     "squared_error": ((of(7, 5), of(7, 5), np.arange(7.0)), (0.5,), 0),
+    "elementwise_loss": ((of(7, 5), of(7, 5)), ("huber",), 0),
+    "softmax_focal": ((of(7, 5), LABELS, np.arange(7.0)), (1.5,), 0),
+    "multi_class_hinge": ((of(7, 5), LABELS, np.arange(7.0)), (0.75, 2.0), 0),
+    "cosine_distance": ((of(7, 5), of(7, 5), np.arange(7.0)), (), 0),
     "standardize": ((of(7, 5), of(5), of(5)), (), 0),
     "sgd": ((of(7, 5), of(7, 5)), (0.1,), 1),
     "momentum": ((of(7, 5), of(7, 5), of(7, 5)), (0.1, 0.5), 2),
@@ -75,9 +79,10 @@ def expected_of(name, dtype):
 
 
 ROWS_AND_SUMS = {"gather", "check_rows", "store", "loss_sum", "dense_backward_update"}  # a Program's own
-# `call` reaches these; tests/test_regularization.py, test_dropout.py, test_clipping.py, test_input_layers.py
+# `call` reaches these; tests/test_regularization.py, test_dropout.py, test_clipping.py, test_input_layers.py,
+# test_losses.py
 BY_CALL = {"dropout", "gaussian_noise", "penalty", "penalty_sum", "row_squares", "norm_square", "clip_norm",
-           "clip_value", "max_norm", "row_normalize"}
+           "clip_value", "max_norm", "row_normalize", "weigh_rows"}
 
 
 def test_every_op_has_its_function():

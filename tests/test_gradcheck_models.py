@@ -6,30 +6,35 @@ import pytest
 
 import fastnn as fnn
 from fastnn import gradcheck
-from fastnn.activations import ACTIVATIONS
+from fastnn.activations import ACTIVATIONS, ROW_ACTIVATIONS
 from fastnn.losses import LOSSES, get
 
 N_IN, N_OUT = 5, 3
 
 
 def ends():
-    """The losses with the final activations they accept."""
+    """The losses with the final activations they are fused with, and one more that they accept."""
     for loss in LOSSES:
-        for activation in [*ACTIVATIONS, "softmax"]:
+        unfused = 0
+        for activation in [*ACTIVATIONS, *ROW_ACTIVATIONS]:
             try:
-                get(loss).op(activation, N_OUT)
+                fused = get(loss).op(activation, N_OUT)
             except ValueError:
                 continue
-            yield loss, activation
+            unfused += not fused
+            if fused or unfused == 1:
+                yield loss, activation
 
 
 def data(n, kind, n_out=N_OUT, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, N_IN))
-    if kind == "labels_or_rows":
+    if kind in ("labels_or_rows", "labels"):
         return X, rng.integers(0, n_out, n)
-    if kind == "binary":
+    if kind in ("binary", "signs"):
         return X, rng.integers(0, 2, (n, n_out))
+    if kind == "counts":
+        return X, rng.poisson(1.5, (n, n_out))
     return X, rng.standard_normal((n, n_out))
 
 

@@ -135,7 +135,7 @@ def test_loss_without_gradient(combination):
     z, t = normal(combination.dtype, (7, 5)), np.eye(5, dtype=combination.dtype)[np.arange(7) % 5]
     for function in (F.softmax_cross_entropy, F.sigmoid_cross_entropy):
         y, loss = np.empty_like(z), np.empty(7)
-        call(function.__name__, (z, t, None, y, None, loss), weight_sum=7)
+        call(function.__name__, (z, t, None, y, None, loss), weight_sum=7, factor=1.0)
         expected_y, _, expected_loss = function(z, t)
         assert_same_bits(y, expected_y)
         assert_same_bits(loss, expected_loss)

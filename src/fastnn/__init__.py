@@ -1,6 +1,6 @@
 """fastnn: neural networks on the CPU, at the speed the machine allows."""
 
-from . import functional, initializers, schedules
+from . import functional, initializers, losses, schedules
 from ._version import __version__
 from .averaging import EMA, SWA, ExponentialAverage
 from .backends import backend, get_num_threads, set_num_threads, use_backend, use_isa
@@ -13,6 +13,7 @@ from .callbacks import (
     ProgressBar,
     ReduceOnPlateau,
 )
+from .class_weights import balanced_weights
 from .clipping import Clipping
 from .gradcheck import GradientCheck, check_gradients
 from .history import History
@@ -35,7 +36,29 @@ from .layers import (
 )
 from .lbfgs import fit_lbfgs
 from .learning_rate import LearningRateSearch, find_learning_rate
-from .losses import CrossEntropy, Loss, MeanSquaredError, SquaredError
+from .losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    CosineDistance,
+    CrossEntropy,
+    EntropyDecomposition,
+    Focal,
+    FunctionLoss,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    Loss,
+    MeanSquaredError,
+    MultiClassHinge,
+    Poisson,
+    Quantile,
+    SmoothL1,
+    SquaredError,
+    SquaredHinge,
+    entropy_decomposition,
+)
 from .metrics import TopK
 from .model import Sequential
 from .optimizers import (
@@ -69,15 +92,18 @@ from .schedules import (
 )
 
 __all__ = [
-    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "Activation", "AdaDelta", "AdaGrad", "Adam", "AdamW",
-    "CSVLogger", "Callback", "Clipping", "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay",
-    "CosineRestarts", "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "ElasticNet",
-    "ExponentialAverage", "ExponentialDecay", "Flatten", "GaussianNoise", "GradientCheck", "HardSigmoid",
-    "History", "InverseSquareRootDecay", "InverseTimeDecay", "LambdaCallback", "Layer", "LeakyReLU",
-    "LearningRateSearch", "Lion", "Loss", "MaxNorm", "MeanSquaredError", "MinMax", "ModelCheckpoint",
-    "Momentum", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "PolynomialDecay",
-    "ProgressBar", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize", "Schedule", "Sequential",
-    "SquaredError", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__", "backend",
-    "check_gradients", "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads", "initializers",
-    "load", "schedules", "set_num_threads", "use_backend", "use_isa",
+    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad",
+    "Adam", "AdamW", "BinaryCrossEntropy", "CSVLogger", "Callback", "CategoricalCrossEntropy", "Clipping",
+    "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay", "CosineDistance", "CosineRestarts",
+    "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "ElasticNet", "EntropyDecomposition",
+    "ExponentialAverage", "ExponentialDecay", "Flatten", "Focal", "FunctionLoss", "GaussianNoise",
+    "GradientCheck", "HardSigmoid", "Hinge", "History", "Huber", "InverseSquareRootDecay",
+    "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LeakyReLU", "LearningRateSearch",
+    "Lion", "LogCosh", "Loss", "MaxNorm", "MeanSquaredError", "MinMax", "ModelCheckpoint", "Momentum",
+    "MultiClassHinge", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "Poisson",
+    "PolynomialDecay", "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer",
+    "RowNormalize", "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize",
+    "StepDecay", "TopK", "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients",
+    "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads",
+    "initializers", "load", "losses", "schedules", "set_num_threads", "use_backend", "use_isa",
 ]

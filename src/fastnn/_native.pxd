@@ -39,7 +39,7 @@ cdef extern from "fastnn.h" nogil:
         int64_t first_step, last_step, first_block, first_op
         int64_t update_count
         uint64_t seed
-        int64_t n_threads, check
+        int64_t n_threads, check, sum_rows
         int64_t status, status_step, status_block, status_op, status_row
 
     ctypedef struct fnn_table:
@@ -54,6 +54,7 @@ cdef extern from "fastnn.h" nogil:
     int fnn_isa_supported(int i)
     const char *fnn_op_field(int op, int field)
     const char *fnn_activation_name(int i)
+    const char *fnn_loss_name(int i)
     const char *fnn_compiler()
     int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run)
     void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run)

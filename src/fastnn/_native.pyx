@@ -35,6 +35,14 @@ def activation_names():
     return names
 
 
+def loss_names():
+    names, i = [], 0
+    while fnn_loss_name(i) != NULL:
+        names.append(fnn_loss_name(i).decode())
+        i += 1
+    return names
+
+
 def isas():
     """[(name, whether this machine runs it)], best last."""
     return [(fnn_isa_name(i).decode(), bool(fnn_isa_supported(i))) for i in range(fnn_isa_count())]
@@ -169,6 +177,10 @@ cdef class RunState:
         self.s.losses = <double *>(cnp.PyArray_DATA(losses) if losses is not None else NULL)
         self.s.update_count = update_count
         self.s.seed = seed
+
+    def set_sum_rows(self, bint sum_rows):
+        """Whether the loss of a step is the sum over its rows, not their mean."""
+        self.s.sum_rows = sum_rows
 
     def set_profile(self, seconds):
         """Where the time of each op is added up; None: not measured."""

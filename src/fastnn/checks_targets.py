@@ -23,18 +23,26 @@ from .checks_arrays import (
 PROBABILITY_TOLERANCE = 1e-3  # of a row's sum: a row rounded to float16 is off by at most 2**-11
 
 
+VALUES = {"binary": "values in [0, 1]", "signs": "values -1 and 1, or 0 and 1,",
+          "counts": "numbers of at least 0"}  # by kind, where not any numbers will do
+
+
 def as_targets(y: Any, loss_kind: str, n_out: int, n_rows: int, dtype: np.dtype[Any],
-               name: str = "y") -> np.ndarray:
+               name: str = "y", ignore_label: int | None = None) -> np.ndarray:
     """The targets in the form that the loss's kernel reads.
 
     Parameters
     ----------
     y : array-like
         What the user gave.
-    loss_kind : {'labels_or_rows', 'binary', 'rows'}
-        Cross-entropy after softmax: class labels ``(n,)`` or ``(n, 1)``, or rows ``(n, n_out)``, one-hot or
-        of probabilities. Cross-entropy after sigmoid: values in [0, 1], ``(n, n_out)``, or ``(n,)`` for
-        one output. Regression: any numbers, shapes as for sigmoid.
+    loss_kind : str
+        'labels_or_rows', cross-entropy after softmax: class labels ``(n,)`` or ``(n, 1)``, or rows
+        ``(n, n_out)``, one-hot or of probabilities. 'labels', the multi-class hinge: the same, but one-hot
+        rows become labels. 'binary', cross-entropy after sigmoid: values in [0, 1], ``(n, n_out)``, or
+        ``(n,)`` for one output. 'signs', the hinge: -1 and 1, or 0 and 1, of which 0 becomes -1; shapes as
+        for 'binary' from here on. 'counts', Poisson's loss: numbers of at least 0. 'rows', regression: any
+        numbers. 'labels_or_numbers', a function of the user's: labels as for 'labels_or_rows', or any
+        numbers.
     n_out : int
         Outputs of the model.
     n_rows : int
@@ -43,12 +51,14 @@ def as_targets(y: Any, loss_kind: str, n_out: int, n_rows: int, dtype: np.dtype[
         Of the model.
     name : str
         What the user calls them.
+    ignore_label : int, optional
+        A label that stands for none; then only labels will do.
 
     Returns
     -------
     numpy.ndarray
-        Labels as contiguous int64 ``(n,)``, or contiguous rows ``(n, n_out)`` of `dtype`. Rows in a
-        gatherable memory-mapped file are left where they are and not looked at.
+        Labels as contiguous int64 ``(n,)``, -1 where ignored, or contiguous rows ``(n, n_out)`` of `dtype`.
+        Rows in a gatherable memory-mapped file are left where they are and not looked at.
 
     Examples
     --------
@@ -56,10 +66,11 @@ def as_targets(y: Any, loss_kind: str, n_out: int, n_rows: int, dtype: np.dtype[
     array([1, 0])
     """
     rows_shape = rows_of((n_out,))
-    if loss_kind == "labels_or_rows":
+    labels_too = loss_kind.startswith("labels") and not (loss_kind == "labels_or_numbers" and n_out == 1)
+    if labels_too:
         expected = f"class labels 0..{n_out - 1} of shape (n,) or rows of shape {rows_shape}"
     else:
-        values = "values in [0, 1]" if loss_kind == "binary" else "numbers"
+        values = VALUES.get(loss_kind, "numbers")
         expected = f"{values} of shape {rows_shape}" + (" or (n,)" if n_out == 1 else "")
     array = as_real_array(y, name, expected,
                            f"encode classes as whole numbers 0..k-1: classes, {name} = "
@@ -69,8 +80,11 @@ def as_targets(y: Any, loss_kind: str, n_out: int, n_rows: int, dtype: np.dtype[
                          f"one row needs {name}[np.newaxis]")
     check_same_length(n_rows, array, name)
     one_column = array.ndim == 1 or array.shape[1:] == (1,)
-    if loss_kind == "labels_or_rows" and one_column:
-        return _as_labels(array.reshape(n_rows), n_out, name)
+    if labels_too and one_column:
+        return _as_labels(array.reshape(n_rows), n_out, name, ignore_label)
+    if ignore_label is not None:
+        raise ValueError(f"{name} must be class labels 0..{n_out - 1} or {ignore_label}, of shape (n,), "
+                         f"where ignore_label is set, got {describe(array)}; give rows the sample_weight 0")
     if n_out == 1 and one_column:
         array = array.reshape(n_rows, 1)
     if array.shape != (n_rows, n_out):
@@ -78,11 +92,19 @@ def as_targets(y: Any, loss_kind: str, n_out: int, n_rows: int, dtype: np.dtype[
                          f"{_target_hint(array, n_out, name, loss_kind)}")
     if array.dtype == bool:
         array = array.view(np.uint8)
+    if loss_kind == "signs":
+        return _as_signs(array, name, dtype)
+    if loss_kind == "labels":
+        return _labels_of_one_hot(array, name)
     if is_memmap(array) and is_gatherable(array):
         return array
     refuse_nonfinite(array, name, dtype)
-    if loss_kind != "rows":
+    if loss_kind in ("binary", "labels_or_rows"):
         _check_probabilities(array, name, sum_to_one=loss_kind == "labels_or_rows")
+    if loss_kind == "counts" and array.min(initial=0) < 0:
+        row, column = first_entry(array < 0)
+        raise ValueError(f"{place(name, (row, column))[0]} is {array[row, column]:g} but counts are at least "
+                         "0; for other numbers take another loss, such as 'squared_error'")
     return packed(array, dtype)
 
 
@@ -126,7 +148,11 @@ def _target_hint(array: np.ndarray, n_out: int, name: str, loss_kind: str) -> st
     return f"the last layer must have as many units as {name} has columns"
 
 
-def _as_labels(array: np.ndarray, n_classes: int, name: str) -> np.ndarray:
+def _as_labels(array: np.ndarray, n_classes: int, name: str, ignore_label: int | None = None) -> np.ndarray:
+    if ignore_label is not None:
+        ignored = array == ignore_label
+        labels = _as_labels(np.where(ignored, array.dtype.type(0), array), n_classes, name)
+        return np.where(ignored, -1, labels)
     expected = f"labels of {n_classes} classes are 0..{n_classes - 1}"
     if array.dtype.kind == "f":
         refuse_nonfinite(array, name)
@@ -151,6 +177,45 @@ def _as_labels(array: np.ndarray, n_classes: int, name: str) -> np.ndarray:
             hint = "renumber the classes from 0"
         raise ValueError(f"{name}[{row}] is {array[row]:g} but {expected}; {hint}")
     return packed(array, np.int64)
+
+
+def _as_signs(array: np.ndarray, name: str, dtype: np.dtype[Any]) -> np.ndarray:
+    """Rows of -1 and 1."""
+    wrong = (array != 1) & (array != 0) & (array != -1)
+    if wrong.any():
+        row, column = first_entry(wrong)
+        raise ValueError(f"{place(name, (row, column))[0]} is {array[row, column]:g} but must be -1 or 1, "
+                         "or 0 or 1")
+    zeros, negative = array == 0, array == -1
+    if zeros.any() and negative.any():
+        raise ValueError(f"{name} must be -1 and 1, or 0 and 1, got -1, 0 and 1; leave rows out by the "
+                         "sample_weight 0")
+    return packed(np.where(array == 1, 1, -1), dtype)
+
+
+def _labels_of_one_hot(array: np.ndarray, name: str) -> np.ndarray:
+    wrong = ((array != 0) & (array != 1)).any(axis=1) | (np.count_nonzero(array, axis=1) != 1)
+    if wrong.any():
+        raise ValueError(f"{name}[{int(wrong.argmax())}] must be a one-hot row, with a single 1 and zeros; "
+                         "probabilities need another loss, such as 'cross_entropy'")
+    return packed(array.argmax(axis=1), np.int64)
+
+
+def without_ignored(weight: np.ndarray | None, y: np.ndarray, name: str = "y") -> np.ndarray | None:
+    """The rows' weights, 0 where `as_targets` found the ignored label.
+
+    Examples
+    --------
+    >>> without_ignored(None, np.array([2, -1, 0]))
+    array([1., 0., 1.])
+    """
+    if y.ndim != 1 or y.min(initial=0) >= 0:
+        return weight
+    weight = (y >= 0).astype(np.float64) if weight is None else weight * (y >= 0)
+    if not weight.any():
+        raise ValueError(f"{name} must have a row that counts, got the ignored label or the weight 0 in "
+                         "all of them")
+    return weight
 
 
 def _check_probabilities(array: np.ndarray, name: str, sum_to_one: bool) -> None:

@@ -47,6 +47,11 @@ class Compiled:
         self._quick: Callable[[object], np.ndarray | None] | None = None
         self._quick_backend = ""
 
+    @property
+    def sums_rows(self) -> bool:
+        """Whether the loss of a step is the sum over its rows, not their mean."""
+        return self.loss is not None and self.loss.reduction == "sum"
+
     def program(self, entry: Entry) -> Program:
         """The Program of an entry."""
         if entry not in self._programs:
@@ -103,6 +108,7 @@ class Compiled:
         b = Builder(self.numbers.parameters, self.numbers.persistent,
                     training=entry.kind in ("loss", "gradient", "train"),
                     differentiates=entry.kind in ("gradient", "train"))
+        b.stores_outputs, b.sums_rows = entry.outputs, self.sums_rows
         n_in, n_out = math.prod(self.layers[0].input_shape), math.prod(self.layers[-1].output_shape)
         b.phase = Phase.GATHER
         value = self._rows(b, entry, X_SLOT, ("B", n_in), b.dtype, check_finite=1)

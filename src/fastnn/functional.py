@@ -16,7 +16,7 @@ array([[0., 2.]])
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,20 +25,23 @@ from . import backends, checks
 from .activations import ACTIVATIONS, default_alpha
 from .backends.numpy_kernels import Step
 from .checks_arrays import describe, packed
+from .elementwise_losses import ELEMENTWISE_LOSSES
 from .program import OPS
 
 __all__ = [
     "activation_backward", "activation_forward", "adadelta", "adagrad", "adam", "adamw", "amsgrad",
-    "dense_backward_input", "dense_backward_parameters", "dense_forward", "lion", "log_softmax_backward",
-    "log_softmax_forward", "momentum", "nadam", "nesterov", "prelu_backward_input",
-    "prelu_backward_parameters", "prelu_forward", "rmsprop", "rmsprop_centered",
-    "rmsprop_centered_momentum", "rmsprop_momentum", "sgd", "sigmoid_cross_entropy", "softmax_backward",
-    "softmax_cross_entropy", "softmax_forward", "squared_error", "standardize",
+    "cosine_distance", "dense_backward_input", "dense_backward_parameters", "dense_forward",
+    "elementwise_loss", "lion", "log_softmax_backward", "log_softmax_forward", "momentum",
+    "multi_class_hinge", "nadam", "nesterov", "prelu_backward_input", "prelu_backward_parameters",
+    "prelu_forward", "rmsprop", "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "sgd",
+    "sigmoid_cross_entropy", "softmax_backward", "softmax_cross_entropy", "softmax_focal",
+    "softmax_forward", "squared_error", "standardize",
 ]
 
 Array = np.ndarray
 _REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # as the core counts them
 _ALPHAS = {name: (default_alpha(name),) for name in ACTIVATIONS}
+_CHOICES: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "loss": ELEMENTWISE_LOSSES}
 
 
 def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 1.0, rate: float = 0.0,
@@ -108,7 +111,8 @@ class _Op:
     every op: weights of the rows, whose sum a mean divides by. ``bn|b<n`` is one of two: rows, or int64
     labels below n. ``*`` is one or two axes, the same everywhere. What is right of ``->`` is made here; what
     is right of ``=>`` is given too, and changed in place. Besides its arrays (a tuple) an op takes the
-    activation, its other settings (a tuple, in the schema's order), the rate and the number of the update.
+    activation or the loss by name, its other settings (a tuple, in the schema's order), the rate and the
+    number of the update.
     """
 
     def __init__(self, name: str, signature: str, fixed: dict[str, int]) -> None:
@@ -116,18 +120,19 @@ class _Op:
         self.schema, self.fixed, self.n_inputs = OPS[name], fixed, len(inputs.split())
         self.operands = tuple(map(_operand, f"{inputs} {outputs}".split()))
         self.in_place = arrow == "=>"
+        self.chosen = next((dim for dim in self.schema.dims if dim in _CHOICES), "")
         self.core: Any = None
         if backends.native:
-            codes = backends.native.ACTIVATION_CODES if "activation" in self.schema.dims else None
+            codes = backends.native.CODES[self.chosen] if self.chosen else None
             self.core = backends.native.core.Op(
                 backends.native.OPCODES[name], self.operands, self.n_inputs, self.in_place,
                 next(iter(fixed.values()), 0), codes, self.convert)
 
-    def convert(self, given: Sequence[Any], activation: Any = None, scalars: Sequence[Any] = (),
+    def convert(self, given: Sequence[Any], choice: Any = None, scalars: Sequence[Any] = (),
                 rate: Any = 0.0, update: Any = 1) -> Any:
         """What the core's ``run`` does, for all that it leaves to Python: conversions, errors, and NumPy."""
-        if "activation" in self.schema.dims:
-            checks.lookup("activation", activation, ACTIVATIONS)
+        if self.chosen:
+            checks.lookup(self.chosen, choice, _CHOICES[self.chosen])
         numbers = tuple(_number(n, value) for n, value in zip(self.schema.scalars, scalars, strict=False))
         rate, update = _number("rate", rate), checks.positive_int("update", update)
         arrays = [_plain(o, value) for o, value in zip(self.operands, given, strict=False)]
@@ -140,16 +145,16 @@ class _Op:
         arrays = [a if a is None else _fitted(o, a, dtype, sizes)
                   for o, a in zip(self.operands, arrays, strict=False)]
         if backends.backend() == "native":
-            results = self.core.run_converted(tuple(arrays), activation, numbers, rate, update)
+            results = self.core.run_converted(tuple(arrays), choice, numbers, rate, update)
             assert results is not NotImplemented, f"{self.schema.name} refuses what was converted for it"
         else:
-            results = self._run_numpy(arrays, activation, numbers, rate, update, sizes, dtype)
+            results = self._run_numpy(arrays, choice, numbers, rate, update, sizes, dtype)
         for array, value in zip(arrays[self.n_inputs:], given[self.n_inputs:], strict=True):
             if not np.may_share_memory(array, value):  # type: ignore[arg-type]
                 value[...] = array
         return results
 
-    def _run_numpy(self, arrays: list[np.ndarray | None], activation: Any, numbers: tuple[float, ...],
+    def _run_numpy(self, arrays: list[np.ndarray | None], choice: Any, numbers: tuple[float, ...],
                    rate: float, update: int, sizes: dict[str, Any], dtype: np.dtype) -> Any:
         made = [np.empty([sizes[letter] for letter in o.forms[0].dims], o.forms[0].dtype or dtype)
                 for o in self.operands[len(arrays):]]
@@ -158,8 +163,8 @@ class _Op:
         total = weights[0].sum() if weights else sizes.get("b", 1)
         weight_sum = float(total) or 1.0  # all zero: so are loss and gradient
         settings: dict[str, Any] = {**self.fixed, **dict(zip(self.schema.scalars, numbers, strict=False))}
-        if activation is not None:
-            settings["activation"] = activation
+        if self.chosen:
+            settings[self.chosen] = choice
         absent = [None] * (len(self.schema.operands) - len(self.operands))
         call(self.schema.name, [*arrays, *made, *absent], weight_sum=weight_sum, rate=rate, update=update,
              **settings)
@@ -247,11 +252,17 @@ _prelu_backward_input = _op("prelu_backward_input", "dy:bn x:bn slope:n -> dx:bn
 _prelu_backward_parameters = _op("prelu_backward_parameters", "dy:bn x:bn -> dslope:n")
 _softmax_forward = _op("softmax_forward", "x:bn -> y:bn")
 _softmax_backward = _op("softmax_backward", "dy:bn y:bn -> dx:bn")
-_softmax_cross_entropy = _op("softmax_cross_entropy",
-                             "logits:bn target:bn|b<n sample_weight?:b.f8 -> y:bn dlogits:bn row_loss:b.f8")
-_sigmoid_cross_entropy = _op("sigmoid_cross_entropy",
-                             "logits:bn target:bn sample_weight?:b.f8 -> y:bn dlogits:bn row_loss:b.f8")
-_squared_error = _op("squared_error", "y:bn target:bn sample_weight?:b.f8 -> dy:bn row_loss:b.f8")
+_FUSED = "logits:bn target:bn|b<n sample_weight?:b.f8 -> y:bn dlogits:bn row_loss:b.f8"
+_OF_LABELS = "y:bn target:b<n sample_weight?:b.f8 -> dy:bn row_loss:b.f8"
+_OF_ROWS = "y:bn target:bn sample_weight?:b.f8 -> dy:bn row_loss:b.f8"
+_softmax_cross_entropy = [_op("softmax_cross_entropy", _FUSED, divergence=d) for d in (0, 1)]
+_sigmoid_cross_entropy = [_op("sigmoid_cross_entropy", _FUSED.replace("|b<n", ""), divergence=d)
+                          for d in (0, 1)]
+_softmax_focal = _op("softmax_focal", _FUSED)
+_squared_error = _op("squared_error", _OF_ROWS)
+_elementwise_loss = _op("elementwise_loss", _OF_ROWS)
+_multi_class_hinge = [_op("multi_class_hinge", _OF_LABELS, hardest=h) for h in (0, 1)]
+_cosine_distance = _op("cosine_distance", _OF_ROWS)
 _standardize = _op("standardize", "x:bn mean:n scale:n -> y:bn")
 _sgd = _op("sgd", "dw:* => w:*")
 _momentum = _op("momentum", "dw:* => w:* velocity:*")
@@ -349,11 +360,12 @@ def softmax_backward(dy: Any, y: Any) -> np.ndarray:
     return _softmax_backward((dy, y))
 
 
-def softmax_cross_entropy(logits: Any, target: Any,
-                          sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def softmax_cross_entropy(logits: Any, target: Any, sample_weight: Any = None, label_smoothing: float = 0.0,
+                          factor: float = 1.0, divergence: bool = False) -> tuple[Array, Array, Array]:
     """Probabilities, gradient of the mean loss for the logits (B, n), and each row's loss (float64).
 
-    `target` holds labels (B,) or rows (B, n). Weights (B,) weigh the mean, not the rows' losses.
+    `target` holds labels (B,) or rows (B, n). Weights (B,) weigh the mean, not the rows' losses. `factor`
+    multiplies loss and gradient; `divergence` subtracts the entropy of the target (`fastnn.KLDivergence`).
 
     Examples
     --------
@@ -361,19 +373,60 @@ def softmax_cross_entropy(logits: Any, target: Any,
     >>> dlogits
     array([[ 0.5, -0.5]])
     """
-    return _softmax_cross_entropy((logits, target, sample_weight))
+    settings = label_smoothing, factor
+    return _softmax_cross_entropy[divergence]((logits, target, sample_weight), None, settings)
 
 
-def sigmoid_cross_entropy(logits: Any, target: Any,
-                          sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sigmoid_cross_entropy(logits: Any, target: Any, sample_weight: Any = None, label_smoothing: float = 0.0,
+                          factor: float = 1.0, divergence: bool = False) -> tuple[Array, Array, Array]:
     """Probabilities, gradient of the mean loss for the logits, each row's loss (float64); target (B, n)."""
-    return _sigmoid_cross_entropy((logits, target, sample_weight))
+    settings = label_smoothing, factor
+    return _sigmoid_cross_entropy[divergence]((logits, target, sample_weight), None, settings)
+
+
+def softmax_focal(logits: Any, target: Any, sample_weight: Any = None, gamma: float = 2.0,
+                  factor: float = 1.0) -> tuple[Array, Array, Array]:
+    """As `softmax_cross_entropy`, for the focal loss (`fastnn.Focal`)."""
+    return _softmax_focal((logits, target, sample_weight), None, (gamma, factor))
 
 
 def squared_error(y: Any, target: Any, sample_weight: Any = None,
                   factor: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the mean loss for y, and each row's loss factor * sum_j (y_ij - t_ij)^2 (float64)."""
     return _squared_error((y, target, sample_weight), None, (factor,))
+
+
+def elementwise_loss(y: Any, target: Any, loss: str, sample_weight: Any = None, factor: float = 1.0,
+                     **parameters: float) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient of the mean loss for y (B, n), and each row's loss: factor times the sum over its outputs.
+
+    `loss` is a name of `fastnn.elementwise_losses.ELEMENTWISE_LOSSES`, whose row has the formula and the
+    parameters with their defaults.
+
+    Examples
+    --------
+    >>> dy, row_loss = elementwise_loss([[0.5, 3.0]], [[0.0, 0.0]], "huber", delta=1.0)
+    >>> dy, row_loss
+    (array([[0.5, 1. ]]), array([2.625]))
+    """
+    checks.lookup("loss", loss, ELEMENTWISE_LOSSES)
+    settings = *ELEMENTWISE_LOSSES[loss].settings(parameters), factor
+    return _elementwise_loss((y, target, sample_weight), loss, settings)
+
+
+def multi_class_hinge(y: Any, target: Any, sample_weight: Any = None, margin: float = 1.0, power: float = 1.0,
+                      factor: float = 1.0, hardest: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient of the mean loss for the scores y (B, n), and each row's loss; target: labels (B,).
+
+    The loss is `fastnn.MultiClassHinge`; `hardest` has only the largest of the other scores count.
+    """
+    return _multi_class_hinge[hardest]((y, target, sample_weight), None, (margin, power, factor))
+
+
+def cosine_distance(y: Any, target: Any, sample_weight: Any = None,
+                    offset: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient of the mean loss for y (B, n), and each row's loss offset - cos(y_i, t_i) (float64)."""
+    return _cosine_distance((y, target, sample_weight), None, (offset,))
 
 
 def standardize(x: Any, mean: Any, scale: Any) -> np.ndarray:

@@ -24,9 +24,10 @@ PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told 
 def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray | None,
                  weight: np.ndarray | None, outputs: np.ndarray | None, batch_size: int | None,
                  seed: int = 0, update_count: int = 0) -> float:
-    """Run an entry without backward over all rows; the weighted mean loss.
+    """Run an entry without backward over all rows; the weighted mean loss, or the sum where that is wanted.
 
-    `seed` and `update_count` fix what random ops draw.
+    A mean is taken over steps of some rows; a sum is of one step, so that penalties count once. `seed` and
+    `update_count` fix what random ops draw.
     """
     dtype = compiled.numbers.dtype
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
@@ -34,10 +35,12 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
     loss = total = 0.0
     if X.size > SMALL and compiled.reads_direct(X, y):
         entry = entry._replace(direct=True)
+    whole = compiled.sums_rows and entry.kind != "predict"
     with compiled.borrow(entry, rows) as run:
-        for part in _gatherable_parts(X, rows):
-            walk = Pass(len(X[part]), rows, rows, row_weight=None if weight is None else weight[part],
-                        update_count=update_count, seed=seed)
+        for part in _gatherable_parts(X, len(X) if whole else rows):
+            walk = Pass(len(X[part]), len(X) if whole else rows, rows,
+                        row_weight=None if weight is None else weight[part], update_count=update_count,
+                        seed=seed)
             if entry.kind != "predict":
                 walk.losses = np.zeros(walk.steps)
             arrays = (_as_gatherable(X[part], dtype), y, weight, outputs)
@@ -48,6 +51,8 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
             if halt:
                 raise nonfinite_row(X, y, part.start + halt.row, dtype)
             if walk.losses is not None:
+                if whole:
+                    return float(walk.losses[0])
                 weights = step_weights(walk)
                 loss, total = loss + float(walk.losses @ weights), total + float(weights.sum())
     return loss / total if total else 0.0

@@ -9,12 +9,13 @@ import numpy as np
 
 from . import checks
 from .history import History
-from .inference import adapt
+from .inference import BoundModel, adapt
 from .model import Sequential
+from .training import with_class_weight
 
 
 def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, memory: int = 10,
-              tolerance: float = 1e-6, sample_weight: Any = None) -> History:
+              tolerance: float = 1e-6, sample_weight: Any = None, class_weight: Any = None) -> History:
     """Train on the loss of all samples with L-BFGS (Liu and Nocedal 1989), as SciPy has it.
 
     For small data and smooth networks: a quasi-Newton step from the last `memory` gradients and a line
@@ -24,7 +25,7 @@ def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, m
     ----------
     model : Sequential
         The model, compiled; its optimizer is not used. float64 lets the search go further.
-    X, y, sample_weight : array_like
+    X, y, sample_weight, class_weight
         As `fit` takes them.
     max_iterations : int
         An iteration takes one or a few evaluations of the loss and its gradient.
@@ -60,8 +61,9 @@ def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, m
     memory = checks.positive_int("memory", memory)
     tolerance = checks.positive_float("tolerance", tolerance, allow_zero=True)
     X, y, weight = model._checked(X, y, sample_weight)
+    weight = with_class_weight(model, class_weight, y, weight)
     adapt(model, X)
-    bound = model.bind(X, y, weight)
+    bound = BoundModel(model, X, y, weight)
     parameters = model.named_parameters()
     model.history = history = History()
 

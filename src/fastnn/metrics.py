@@ -25,7 +25,7 @@ from .metric_functions import (
 )
 
 __all__ = ["METRICS", "Metric", "TopK", "accuracy", "binary_accuracy", "f1", "mae", "mse", "precision", "r2",
-           "recall", "resolve", "resolve_all", "roc_auc", "top_k_accuracy"]
+           "evaluate_all", "recall", "resolve", "resolve_all", "roc_auc", "top_k_accuracy"]
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,24 @@ def resolve(metric: str | Metric | Callable[[Any, Any], Any]) -> Metric:
     except TypeError:  # an object that has no hash
         known = None
     return known or Metric(getattr(metric, "__name__", type(metric).__name__).strip("<>"), metric)
+
+
+def evaluate_all(metrics: Iterable[Metric], targets: Any, outputs: Any) -> dict[str, float]:
+    """Every metric by name, over the rows whose label is not ignored (-1); NaN where no row is left.
+
+    Examples
+    --------
+    >>> labels, outputs = np.array([1, -1]), np.array([[0.2, 0.8], [0.3, 0.7]])
+    >>> evaluate_all([resolve("accuracy")], labels, outputs)
+    {'accuracy': 1.0}
+    """
+    metrics = list(metrics)
+    if metrics and targets.ndim == 1 and targets.dtype == np.int64 and targets.min(initial=0) < 0:
+        counts = targets >= 0
+        if not counts.any():
+            return {metric.name: float("nan") for metric in metrics}
+        targets, outputs = targets[counts], outputs[counts]
+    return {metric.name: metric(targets, outputs) for metric in metrics}
 
 
 def resolve_all(metrics: Any) -> list[Metric]:

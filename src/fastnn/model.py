@@ -15,7 +15,7 @@ from .history import History
 from .inference import BoundModel, forward_pass
 from .layers import LAYERS, InputLayer, Layer
 from .layers.base import Vectors, name_layers
-from .metrics import Metric, resolve_all
+from .metrics import Metric, evaluate_all, resolve_all
 from .parameters import Numbers, assign, copies
 from .program import Layout
 
@@ -121,15 +121,17 @@ class Sequential:
                 views[name][...] = value
 
     def compile(self, optimizer: str | optimizers.Optimizer = "adam",
-                loss: str | losses.Loss = "cross_entropy", metrics: Sequence[str | Callable] = ()) -> None:
+                loss: str | losses.Loss | Callable = "cross_entropy",
+                metrics: Sequence[str | Callable] = ()) -> None:
         """Choose how the model is trained; forgets the optimizer's state, keeps the weights.
 
         Parameters
         ----------
         optimizer : str or Optimizer
             A name gives the default settings.
-        loss : str or Loss
-            "cross_entropy", "squared_error", "mean_squared_error" or a `Loss`.
+        loss : str, Loss or callable
+            A name of `fastnn.losses.LOSSES` or `ALIASES`; a `Loss`, such as ``fnn.Huber(delta=2.0)``; or a
+            function of (output, target) that returns (value, gradient), see `fastnn.FunctionLoss`.
         metrics : sequence of str or callable
             Names of `fastnn.metrics`, or functions of (targets, outputs).
 
@@ -154,7 +156,7 @@ class Sequential:
 
     @property
     def target_kind(self) -> str:
-        """What targets are: "labels_or_rows", "binary" or "rows"."""
+        """What targets are: a kind of `fastnn.checks.as_targets`."""
         return self._require_compiled().target_kind(self.layers[-1].activation, self.output_shape[0])
 
     # ---- prediction ----
@@ -192,7 +194,7 @@ class Sequential:
         batch_size : int, optional
             Rows worked on at a time.
         sample_weight : array_like, shape (n,), optional
-            Weight of each row in the loss.
+            Weight of each row in the loss, not in metrics; class weights are for `fit` alone.
 
         Returns
         -------
@@ -203,15 +205,17 @@ class Sequential:
         outputs = np.empty((len(X), *self.output_shape), self.dtype) if self.metrics else None
         entry = Entry("evaluate", y.ndim == 1, weight is not None, outputs is not None)
         loss = forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size)
-        return {"loss": loss, **{m.name: m(y, outputs) for m in self.metrics}}
+        return {"loss": loss, **evaluate_all(self.metrics, y, outputs)}
 
     def _checked(self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("X", "y"),
                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        kind = self.target_kind
+        kind, ignore_label = self.target_kind, self._require_compiled().ignore_label
         X = checks.as_input(X, self.input_shape, self.dtype, names[0])
         checks.check_finite(X, names[0], self.dtype)
-        y = checks.as_targets(y, kind, self.output_shape[0], len(X), self.dtype, names[1])
-        return X, y, checks.as_sample_weight(sample_weight, len(X))
+        y = checks.as_targets(y, kind, self.output_shape[0], len(X), self.dtype, names[1],
+                              ignore_label)
+        weight = checks.as_sample_weight(sample_weight, len(X))
+        return X, y, weight if ignore_label is None else checks.without_ignored(weight, y, names[1])
 
     def bind(self, X: Any, y: Any, sample_weight: Any = None) -> BoundModel:
         """The loss on fixed samples as a function of the parameters, with its gradient.
@@ -252,8 +256,8 @@ class Sequential:
         epochs : int
             Passes over the rows.
         **settings
-            validation_split=0.0, validation_data=None, sample_weight=None, shuffle=True, callbacks=None,
-            verbose=1.
+            validation_split=0.0, validation_data=None, sample_weight=None, class_weight=None, shuffle=True,
+            callbacks=None, verbose=1.
 
         Returns
         -------
@@ -263,12 +267,13 @@ class Sequential:
         from .training import fit  # training stands above the model
         return fit(self, X, y, batch_size, epochs, **settings)
 
-    def train_on_batch(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
+    def train_on_batch(self, X: Any, y: Any, sample_weight: Any = None,
+                       class_weight: Any = None) -> dict[str, float]:
         """Take one step of the optimizer on one batch.
 
         Parameters
         ----------
-        X, y, sample_weight : array_like
+        X, y, sample_weight, class_weight
             As `fit` takes them; all rows are one batch.
 
         Returns
@@ -277,7 +282,7 @@ class Sequential:
             {"loss": the batch's loss before the step}.
         """
         from .training import train_on_batch
-        return train_on_batch(self, X, y, sample_weight)
+        return train_on_batch(self, X, y, sample_weight, class_weight)
 
     def profile(self, X: Any, y: Any, batch_size: int = 32, **settings: Any) -> Profile:
         """Time each op of a training step; `fastnn.profiling.profile` has the parameters."""
@@ -392,7 +397,7 @@ class Sequential:
         Raises
         ------
         ValueError
-            If the model holds Python functions (a metric, a learning rate), which a file cannot.
+            If the model holds Python functions (a loss, a metric, ...) or a loss class of your own.
         """
         from .io import save  # files stand above the model
         save(self, path)

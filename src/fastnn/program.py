@@ -254,7 +254,7 @@ class Program:
     """An immutable list of ops.
 
     `parameters` and `persistent` describe the vectors they run on. `blockable`: a step's rows may be run a
-    block at a time, adding up gradients.
+    block at a time, adding up gradients. `sums_rows`: a step's loss is the sum over its rows, not their mean.
     """
 
     ops: tuple[Op, ...]
@@ -262,6 +262,7 @@ class Program:
     persistent: Layout
     n_slots: int
     blockable: bool = True
+    sums_rows: bool = False
     cache: dict = field(default_factory=dict, repr=False, compare=False)
 
     def plan(self, rows: int, time: int = 1) -> Plan:
@@ -331,6 +332,8 @@ class Builder:
         self.layer = ""
         self.saved: dict = {}  # what a layer's backward needs of its forward
         self.losses: list[tuple[Operand, Operand | None]] = []  # (row_loss, weight) to be summed
+        self.sums_rows = False  # the loss of a step is that sum; else divided by the sum of the weights
+        self.stores_outputs = False  # somebody wants to see what the network says
 
     def arena(self, shape: tuple[int | str, ...], dtype: DType | None = None) -> Operand:
         """A new array of the arena, of the model's dtype unless told otherwise."""

@@ -15,10 +15,12 @@ import numpy as np
 from . import checks
 from .backends import Halt, Pass, permutation
 from .callbacks import Callback, CallbackList, ProgressBar
+from .class_weights import row_weights
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
 from .divergence import DivergenceError, Snapshot, all_finite
 from .history import History
 from .inference import adapt, nonfinite_row, step_weights
+from .metrics import evaluate_all
 from .model import Sequential
 
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
@@ -27,8 +29,8 @@ SNAPSHOT_SHARE = 0.01  # of the time of training that copying the last good numb
 
 def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: int = 1, *,
         validation_split: float = 0.0, validation_data: tuple | None = None, sample_weight: Any = None,
-        shuffle: bool = True, callbacks: Iterable[Callback] | Callback | None = None,
-        verbose: int = 1) -> History:
+        class_weight: Any = None, shuffle: bool = True,
+        callbacks: Iterable[Callback] | Callback | None = None, verbose: int = 1) -> History:
     """Train a compiled model.
 
     Parameters
@@ -50,7 +52,15 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
     validation_data : tuple, optional
         ``(X, y)`` or ``(X, y, weight)`` to evaluate after each epoch, instead.
     sample_weight : array_like, shape (n,), optional
-        Weight of each row in the loss: a step's loss is the weighted mean of its rows'.
+        Weight of each row in the loss: a step's loss is the weighted mean of its rows' (or their sum, see
+        `fastnn.Loss`).
+    class_weight : dict, array_like or "balanced", optional
+        Weight of each class: {label: weight}, where classes left out have 1; an array, one number a class; or
+        "balanced", ``n / (classes * rows of the class)`` as in scikit-learn, of the rows trained on. It
+        multiplies the sample weights of the rows trained on, so that it is in the loss that is reported for
+        them; as in Keras it is not in the validation's, nor in `evaluate`. A probability row has the mean
+        weight of its classes; one output, as after a sigmoid, has the classes 0 and 1. Metrics do without
+        weights.
     shuffle : bool
         Draw a new order of the rows for each epoch.
     callbacks : Callback or iterable of Callback, optional
@@ -96,7 +106,7 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
         if validation_split or sample_weight is not None:
             raise ValueError("y: expected with validation_split and sample_weight; "
                              "batches carry their own weights")
-        source: _Arrays | _Batches = _Batches(model, X)
+        source: _Arrays | _Batches = _Batches(model, X, class_weight)
     else:
         batch_size = checks.positive_int("batch_size", batch_size)
         X, y, weight = model._checked(X, y, sample_weight)
@@ -104,27 +114,30 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
         if held_out:
             validation = tuple(a if a is None else a[len(X) - held_out:] for a in (X, y, weight))
             X, y, weight = (a if a is None else a[:len(a) - held_out] for a in (X, y, weight))
+        weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
         source = _Arrays(model, X, y, weight, min(batch_size, len(X)), shuffle)
     with _alone(model), _deferred_interrupt() as interrupted:
         return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted)
 
 
-def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
+def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None,
+                   class_weight: Any = None) -> dict[str, float]:
     """Take one step on one batch; returns {"loss": ...} as it was before the step.
 
     Parameters
     ----------
     model : Sequential
         The model, compiled.
-    X, y, sample_weight : array_like
+    X, y, sample_weight, class_weight
         As `fit` takes them; all rows are one batch.
     """
     model._require_compiled()
     with _alone(model), _deferred_interrupt() as interrupted:
         X, y, weight = model._checked(X, y, sample_weight)
+        weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
-        totals = _Totals()
+        totals = _Totals(model._compiled.sums_rows)
         _Arrays(model, X, y, weight, len(X), False).run_epoch(0, totals, CallbackList([]), interrupted)
         return {"loss": totals.loss()}
 
@@ -138,6 +151,18 @@ def _validation(model: Sequential, data: tuple | None, split: float) -> tuple | 
         raise TypeError(f"validation_data: expected (X, y) or (X, y, weight), got {type(data).__name__}")
     weight = data[2] if len(data) == 3 else None
     return model._checked(data[0], data[1], weight, ("validation X", "validation y"))
+
+
+def with_class_weight(model: Sequential, class_weight: Any, y: np.ndarray,
+                      weight: np.ndarray | None) -> np.ndarray | None:
+    """The rows' weights times those of their classes."""
+    if class_weight is None:
+        return weight
+    factors = row_weights(class_weight, y, model.target_kind, model.output_shape[0])
+    weight = factors if weight is None else weight * factors
+    if not weight.any():
+        raise ValueError("class_weight: expected a weight above 0 for some class that y has; all rows have 0")
+    return weight
 
 
 @contextmanager
@@ -171,17 +196,21 @@ def _deferred_interrupt() -> Iterator[list[bool]]:
 
 
 class _Totals:
-    """Loss and metrics of an epoch as its steps go by."""
+    """The loss of an epoch as its steps go by: the mean over its rows, or their sum."""
 
-    def __init__(self) -> None:
+    def __init__(self, sums_rows: bool) -> None:
+        self.sums_rows = sums_rows
         self.loss_sum = self.weight_sum = 0.0
 
     def add(self, losses: np.ndarray, weights: np.ndarray) -> None:
         # numpy.cumsum adds one after the other, in step order: chunks do not change the sum
-        self.loss_sum = float(np.cumsum(np.append(self.loss_sum, losses * weights))[-1])
+        terms = losses if self.sums_rows else losses * weights
+        self.loss_sum = float(np.cumsum(np.append(self.loss_sum, terms))[-1])
         self.weight_sum = float(np.cumsum(np.append(self.weight_sum, weights))[-1])
 
     def loss(self) -> float:
+        if self.sums_rows:
+            return self.loss_sum
         return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
 
 
@@ -196,7 +225,7 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
         callbacks.on_train_begin({})
         for epoch in range(epochs):
             callbacks.on_epoch_begin(epoch, {})
-            totals = _Totals()
+            totals = _Totals(model._compiled.sums_rows)
             logs = source.run_epoch(epoch, totals, callbacks, interrupted)
             if validation is not None:
                 results = model.evaluate(validation[0], validation[1], sample_weight=validation[2])
@@ -270,7 +299,7 @@ class _Arrays:
         if self.outputs is not None:
             targets = self.y if order is None else self.y[order]
             seen = min(step * self.batch, self.rows)
-            logs |= {m.name: m(targets[:seen], self.outputs[:seen]) for m in self.model.metrics}
+            logs |= evaluate_all(self.model.metrics, targets[:seen], self.outputs[:seen])
         return logs
 
     def _bind(self, run: Any, walk: Pass) -> None:
@@ -350,11 +379,14 @@ class _Batches:
     rows: int | None = None
     batch: int | None = None
 
-    def __init__(self, model: Sequential, batches: Iterable) -> None:
+    def __init__(self, model: Sequential, batches: Iterable, class_weight: Any = None) -> None:
         if not isinstance(batches, Iterable) or isinstance(batches, np.ndarray):
             raise TypeError("y: expected targets; without y, X must be an iterable of (X, y) batches, "
                             f"got {type(batches).__name__}")
-        self.model, self.batches = model, batches
+        if isinstance(class_weight, str):
+            raise ValueError("class_weight: expected a dict or an array with batches, got "
+                             f"{class_weight!r}, which counts all rows at once; see fnn.balanced_weights")
+        self.model, self.batches, self.class_weight = model, batches, class_weight
         self.steps = len(batches) if isinstance(batches, Sized) else None
 
     def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList,
@@ -367,6 +399,7 @@ class _Batches:
                 raise TypeError("X: expected batches (X, y) or (X, y, weight), "
                                 f"batch {step} is {type(batch).__name__}")
             X, y, weight = self.model._checked(batch[0], batch[1], batch[2] if len(batch) == 3 else None)
+            weight = with_class_weight(self.model, self.class_weight, y, weight)
             adapt(self.model, X)
             arrays = _Arrays(self.model, X, y, weight, len(X), False)
             arrays.first_step = step
@@ -381,6 +414,7 @@ class _Batches:
         if not logs:
             raise ValueError(f"X: expected at least one batch in epoch {epoch}, got none; a generator can be "
                              "walked only once, so pass a list or an object whose __iter__ starts anew")
-        for metric in self.model.metrics:
-            logs[metric.name] = metric(*(np.concatenate(parts) for parts in zip(*seen, strict=True)))
+        if seen:
+            targets, outputs = (np.concatenate(parts) for parts in zip(*seen, strict=True))
+            logs |= evaluate_all(self.model.metrics, targets, outputs)
         return logs

@@ -23,16 +23,16 @@ assert _OP.itemsize == core.OP_BYTES, "the op record differs from csrc/fastnn.h"
 ACCUMULATE, BARRIER = 1, 2
 _SYMBOLS = {"B": -1, "T": -2, "BT": -3}
 OPCODES = {row[0]: i for i, row in enumerate(core.op_table())}
-ACTIVATION_CODES = {name: i for i, name in enumerate(core.activation_names())}
+CODES = {"activation": {name: i for i, name in enumerate(core.activation_names())},
+         "loss": {name: i for i, name in enumerate(core.loss_names())},
+         "optimizer": OPCODES}  # settings that are names
 _REASONS = {core.STOPPED: "stopped", core.NONFINITE_INPUT: "nonfinite_input",
             core.NONFINITE_VALUE: "nonfinite_value"}
 
 
 def setting(name: str, value: object) -> object:
     """A setting as the core's number."""
-    if name == "activation":
-        return ACTIVATION_CODES[value]
-    return OPCODES[value] if name == "optimizer" else value
+    return CODES[name][value] if name in CODES else value
 
 
 def _pack_operand(record: np.void, operand: Operand, offsets: tuple[int, ...], written: bool) -> None:
@@ -83,6 +83,7 @@ class NativeRun:
         self.calls = np.zeros(core.BINDINGS * len(self.ops) * core.CALL_BYTES, np.uint8)
         self.state.set_calls(self.calls)
         self.state.set_rows(rows, rows, rows)
+        self.state.set_sum_rows(program.sums_rows)
         self.step_flops = program.flops(rows)
         self.team = TeamSize()
         self.threads = 1  # of the last steps

@@ -100,6 +100,8 @@ class NumpyRun:
         return None
 
     def _weight_sum(self, row: int, end: int) -> float:
+        if self.program.sums_rows:
+            return 1.0
         weight, index = self.walk.row_weight, self.walk.index
         if weight is None:
             return float(end - row)

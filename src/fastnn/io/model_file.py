@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..losses import LOSSES
+from ..losses import LOSSES, FunctionLoss, registered
 from ..model import Sequential
 from ..optimizers import OPTIMIZERS
 from ..schedules import Schedule
@@ -32,7 +32,8 @@ def save(model: Sequential, path: str | os.PathLike) -> None:
     Raises
     ------
     ValueError
-        If the model holds Python functions (an activation, a metric, a learning rate), which a file cannot.
+        If the model holds Python functions (an activation, a loss, a metric, a learning rate), which a file
+        cannot, or a loss class of its own.
     """
     import json  # here, so that `import fastnn` need not wait for what files alone need
 
@@ -69,6 +70,12 @@ def _compiled_config(model: Sequential) -> dict[str, Any] | None:
         if not metric.registered:
             raise ValueError(f"metrics: {metric.name!r} is a Python function, which a file cannot hold; call "
                              "model.compile without it before saving")
+    if isinstance(model.loss, FunctionLoss):
+        raise ValueError(f"loss: {model.loss.name!r} is a Python function, which a file cannot hold; call "
+                         "model.compile with a loss of fastnn's before saving")
+    if not registered(model.loss):
+        raise ValueError(f"loss: {type(model.loss).__name__} is a class of yours, which a file cannot hold; "
+                         "call model.compile with a loss of fastnn's before saving")
     settings = model.optimizer.get_config()
     if isinstance(model.optimizer.learning_rate, Schedule):
         settings["learning_rate"] = model.optimizer.learning_rate.get_config()

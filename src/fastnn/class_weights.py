@@ -1,0 +1,123 @@
+"""Weights of classes, as weights of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .checks_arrays import describe
+
+
+def balanced_weights(y: Any) -> dict[int, float]:
+    """Weights with which every class counts the same: ``n / (classes * rows of the class)``.
+
+    Scikit-learn's "balanced", as a dict that ``fit(class_weight=...)`` takes, for batches too.
+
+    Parameters
+    ----------
+    y : array_like, shape (n,)
+        Labels; all that there are.
+
+    Returns
+    -------
+    dict of int to float
+        The weight of each label that y has; their mean over the rows is 1.
+
+    Examples
+    --------
+    >>> balanced_weights([0, 0, 0, 2])
+    {0: 0.6666666666666666, 2: 2.0}
+    """
+    labels = np.asarray(y)
+    if labels.ndim != 1 or labels.dtype.kind not in "iub" or not labels.size:
+        raise ValueError(f"y: expected whole numbers of shape (n,), got {describe(y)}")
+    classes, counts = np.unique(labels, return_counts=True)
+    weights = labels.size / (len(classes) * counts)
+    return dict(zip(map(int, classes), weights.tolist(), strict=True))
+
+
+def row_weights(class_weight: Any, y: np.ndarray, kind: str, n_out: int) -> np.ndarray:
+    """The weight of each row's class.
+
+    Parameters
+    ----------
+    class_weight : mapping, array-like or "balanced"
+        See `fastnn.training.fit`.
+    y : numpy.ndarray
+        Targets as `fastnn.checks.as_targets` gives them.
+    kind : str
+        What they are.
+    n_out : int
+        Outputs of the model.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        float64.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If rows are in no class, or the weights do not fit the classes.
+
+    Examples
+    --------
+    >>> row_weights({1: 3.0}, np.array([0, 1, 1]), "labels_or_rows", 2)
+    array([1., 3., 3.])
+    """
+    shares = _memberships(y, kind, n_out)
+    n_classes = n_out if shares.ndim == 1 else shares.shape[1]
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"class_weight: expected a dict, an array or 'balanced', got {class_weight!r}")
+        weights = _balanced(shares, n_classes)
+    else:
+        weights = _as_weights(class_weight, n_classes)
+    if shares.ndim == 1:
+        return weights[np.maximum(shares, 0)]  # of an ignored row, whose weight is 0, any
+    return shares @ weights
+
+
+def _memberships(y: np.ndarray, kind: str, n_out: int) -> np.ndarray:
+    """Labels (n,), or each row's share in each class (n, classes)."""
+    if y.ndim == 1:
+        return y
+    if kind == "labels_or_rows":
+        return y.astype(np.float64)
+    if kind in ("binary", "signs") and n_out == 1:
+        one = np.maximum(y.astype(np.float64), 0)
+        return np.hstack([1 - one, one])
+    why = "rows of several yes-or-no outputs are in no one class" if kind in ("binary", "signs") else \
+        "the loss is not one of classes"
+    raise ValueError(f"class_weight: expected None, as {why}; weigh the rows by sample_weight")
+
+
+def _balanced(shares: np.ndarray, n_classes: int) -> np.ndarray:
+    if shares.ndim == 1:
+        counts = np.bincount(shares[shares >= 0], minlength=n_classes).astype(np.float64)
+    else:
+        counts = shares.sum(axis=0)
+    present = counts > 0
+    return np.where(present, counts.sum() / (present.sum() * np.where(present, counts, 1)), 1.0)
+
+
+def _as_weights(class_weight: Any, n_classes: int) -> np.ndarray:
+    weights = np.ones(n_classes)
+    if isinstance(class_weight, Mapping):
+        for label, weight in class_weight.items():
+            if label not in range(n_classes):
+                raise ValueError(f"class_weight: the classes are 0..{n_classes - 1}, got {label!r}")
+            weights[int(label)] = weight
+    else:
+        given = np.asarray(class_weight)
+        if given.shape != (n_classes,) or given.dtype.kind not in "fiu":
+            raise ValueError(f"class_weight: expected a dict {{label: weight}}, {n_classes} numbers, one for "
+                             f"each class, or 'balanced', got {describe(class_weight)}")
+        weights[:] = given
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        wrong = int(np.argmax(~np.isfinite(weights) | (weights < 0)))
+        raise ValueError(f"class_weight: weights must be finite and at least 0, got {weights[wrong]:g} for "
+                         f"class {wrong}")
+    return weights
