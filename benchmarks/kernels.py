@@ -157,7 +157,7 @@ class Kernel:
         numbers = rng.normal(size=shape)
         row = ELEMENTWISE_LOSSES.get(self.case.settings.get("loss", ""))
         if row is not None and name == "y":
-            return np.clip(numbers, *row.range) if row.range[0] < 0 else 0.05 + rng.random(shape) * 0.9
+            return numbers if row.range[0] < 0 else rng.uniform(0.05, 0.95, shape)
         if row is not None and row.targets in ("signs", "binary"):
             return np.sign(numbers) if row.targets == "signs" else rng.random(shape)
         if name in ("target", "square", "w_state2", "b_state2", "scale"):

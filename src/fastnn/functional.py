@@ -159,7 +159,7 @@ class _Op:
         made = [np.empty([sizes[letter] for letter in o.forms[0].dims], o.forms[0].dtype or dtype)
                 for o in self.operands[len(arrays):]]
         weights = [a for a, o in zip(arrays, self.operands, strict=False)
-                   if a is not None and o.forms[0].dtype is not None]
+                   if a is not None and o.forms[0].dtype == np.float64]
         total = weights[0].sum() if weights else sizes.get("b", 1)
         weight_sum = float(total) or 1.0  # all zero: so are loss and gradient
         settings: dict[str, Any] = {**self.fixed, **dict(zip(self.schema.scalars, numbers, strict=False))}
@@ -396,8 +396,8 @@ def squared_error(y: Any, target: Any, sample_weight: Any = None,
     return _squared_error((y, target, sample_weight), None, (factor,))
 
 
-def elementwise_loss(y: Any, target: Any, loss: str, sample_weight: Any = None, factor: float = 1.0,
-                     **parameters: float) -> tuple[np.ndarray, np.ndarray]:
+def elementwise_loss(y: Any, target: Any, sample_weight: Any = None, loss: str = "absolute_error",
+                     factor: float = 1.0, **parameters: float) -> tuple[np.ndarray, np.ndarray]:
     """Gradient of the mean loss for y (B, n), and each row's loss: factor times the sum over its outputs.
 
     `loss` is a name of `fastnn.elementwise_losses.ELEMENTWISE_LOSSES`, whose row has the formula and the
@@ -405,7 +405,7 @@ def elementwise_loss(y: Any, target: Any, loss: str, sample_weight: Any = None, 
 
     Examples
     --------
-    >>> dy, row_loss = elementwise_loss([[0.5, 3.0]], [[0.0, 0.0]], "huber", delta=1.0)
+    >>> dy, row_loss = elementwise_loss([[0.5, 3.0]], [[0.0, 0.0]], loss="huber", delta=1.0)
     >>> dy, row_loss
     (array([[0.5, 1. ]]), array([2.625]))
     """

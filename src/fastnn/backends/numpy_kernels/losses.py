@@ -101,7 +101,8 @@ def softmax_focal(logits, target, weight, y, dlogits, row_loss, *, gamma, factor
     row_loss[...] = -factor * (power * log_y).sum(axis=1)
     if dlogits is not None:
         h = power * (gamma * y * (log_y / m) - 1)
-        dlogits[...] = (h - y * h.sum(axis=1, keepdims=True)) * _row_factor(weight, step, y.dtype, factor)
+        pull = h * np.where(large, rest, 1 - y) - y * (h.sum(axis=1, keepdims=True) - h)
+        dlogits[...] = pull * _row_factor(weight, step, y.dtype, factor)
 
 
 @op("y target weight? -> dy? row_loss", dims="hardest", scalars="margin power factor",
