@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from .layers import Layer
 from .losses import Loss
 from .optimizers import Optimizer
 from .parameters import Numbers
-from .program import Builder, DType, Operand, Phase, Program, Segment
+from .program import Builder, DType, Layout, Operand, Phase, Program, Segment
 
 LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CACHED_BLOCK = 1024  # rows whose activations stay in cache in narrow networks
@@ -41,6 +42,7 @@ class Compiled:
     def __init__(self, layers: Sequence[Layer], numbers: Numbers, loss: Loss | None = None,
                  optimizer: Optimizer | None = None) -> None:
         self.layers, self.numbers, self.loss, self.optimizer = layers, numbers, loss, optimizer
+        self.trained = trained_layout(layers, numbers.parameters)
         self._programs: dict[Entry, Program] = {}
         self._idle: dict[tuple, list[Run]] = {}
         self._lock = threading.Lock()
@@ -73,17 +75,34 @@ class Compiled:
         for o, n, _ in self.program(Entry("predict", outputs=True)).cost(1):
             flops[o.layer] = flops.get(o.layer, 0) + n
         rows = [("layer", "output shape", "parameters", "FLOPs a sample")]
-        total = 0
+        total = trained = 0
+        moved = self.moved()
         for layer in self.layers:
-            n = sum(math.prod(s.shape) for s in layer.segments.values())
-            total += n
+            sizes = {s.name: math.prod(s.shape) for s in layer.segments.values()}
+            n = sum(sizes.values())
+            n_trained = sum(size for name, size in sizes.items() if name in moved)
+            total, trained = total + n, trained + n_trained
             shape = f"(n, {', '.join(map(str, layer.output_shape))})"
-            rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{n:,}",
-                         f"{flops.get(layer.name, 0):,}"))
+            kind = f"{type(layer).__name__}{', frozen' * (n_trained < n)}"
+            rows.append((f"{layer.name} ({kind})", shape, f"{n:,}", f"{flops.get(layer.name, 0):,}"))
         rows.append(("total", "", f"{total:,}", f"{sum(flops.values()):,}"))
-        widths = [max(len(r[i]) for r in rows) for i in range(4)]
-        return "\n".join(f"{r[0]:<{widths[0]}}  {r[1]:<{widths[1]}}  {r[2]:>{widths[2]}}  {r[3]:>{widths[3]}}"
-                         for r in rows)
+        if trained < total:
+            rows += [("trainable", "", f"{trained:,}", ""), ("non-trainable", "", f"{total - trained:,}", "")]
+        i, j, k, m = (max(map(len, column)) for column in zip(*rows, strict=True))
+        lines = (f"{a:<{i}}  {b:<{j}}  {c:>{k}}  {d:>{m}}" for a, b, c, d in rows)
+        return "\n".join(map(str.rstrip, lines))
+
+    def moved(self) -> Collection[str]:
+        """Names of the parameters that training moves; before `compile`, as the layers have it now."""
+        trained = self.trained if self.loss else trained_layout(self.layers, self.numbers.parameters)
+        return trained.segments.keys()
+
+    def warn_of_changes(self) -> None:
+        """Warn where a layer's `trainable` has changed since `compile`: then it does not count yet."""
+        now = trained_layout(self.layers, self.numbers.parameters).segments.keys()
+        if changed := sorted({name.rpartition(".")[0] for name in now ^ self.trained.segments.keys()}):
+            warnings.warn(f"trainable of {', '.join(map(repr, changed))} was changed since model.compile, "
+                          "which did not see it; call model.compile again", stacklevel=3)
 
     @contextmanager
     def borrow(self, entry: Entry, rows: int) -> Iterator[Run]:
@@ -106,8 +125,9 @@ class Compiled:
 
     def _emit(self, entry: Entry) -> Program:
         b = Builder(self.numbers.parameters, self.numbers.persistent,
-                    training=entry.kind in ("loss", "gradient", "train"),
-                    differentiates=entry.kind in ("gradient", "train"))
+                    training=entry.kind in ("loss", "gradient", "train"), trained=self.trained)
+        lowest = self._lowest(entry)
+        b.differentiates = lowest < len(self.layers)
         b.stores_outputs, b.sums_rows = entry.outputs, self.sums_rows
         n_in, n_out = math.prod(self.layers[0].input_shape), math.prod(self.layers[-1].output_shape)
         b.phase = Phase.GATHER
@@ -115,13 +135,13 @@ class Compiled:
         if entry.kind == "predict":
             if entry.direct:
                 b.emit("check_rows", value)
-            value = self._emit_forward(b, value, None)
+            value = self._emit_forward(b, value, None, lowest)
         else:
-            value, dy = self._emit_loss(b, value, entry, n_out)
+            value, dy = self._emit_loss(b, value, entry, n_out, lowest)
         if entry.outputs:
             b.emit("store", value, b.bound(OUTPUT_SLOT, ("B", n_out), b.dtype))
         if b.differentiates:
-            self._emit_backward(b, dy)
+            self._emit_backward(b, dy, lowest)
         b.phase, b.layer = Phase.BACKWARD, "loss"
         for row_loss, row_weight in b.losses:
             b.emit("loss_sum", row_loss, row_weight)
@@ -161,39 +181,50 @@ class Compiled:
         return first is not None and first.reads_unpadded and X.dtype == self.numbers.dtype and \
             checks.is_gatherable(X) and not checks.is_memmap(X) and X.strides[0] % 2048 != 0
 
-    def _emit_forward(self, b: Builder, value: Operand, fused: str | None) -> Operand:
-        """All layers; where the loss is `fused` with it, without the last activation."""
-        b.phase = Phase.FORWARD
-        for layer in self.layers:
-            b.layer = layer.name
+    def _lowest(self, entry: Entry) -> int:
+        """The lowest layer that a gradient must reach; past the last where there is no backward."""
+        none = len(self.layers)
+        if entry.kind not in ("gradient", "train"):
+            return none
+        return min((i for i, layer in enumerate(self.layers)
+                    if any(s.name in self.trained.segments for s in layer.segments.values())), default=none)
+
+    def _emit_forward(self, b: Builder, value: Operand, fused: str | None, lowest: int) -> Operand:
+        """All layers; where the loss is `fused` with it, without the last activation.
+
+        Those below `lowest` keep nothing for a backward.
+        """
+        b.phase, differentiates = Phase.FORWARD, b.differentiates
+        for i, layer in enumerate(self.layers):
+            b.layer, b.differentiates = layer.name, differentiates and i >= lowest
             value = layer.forward(b, value, activate=not (fused and layer is self.layers[-1]))
+        b.differentiates = differentiates
         return value
 
-    def _emit_loss(self, b: Builder, value: Operand, entry: Entry,
-                   n_out: int) -> tuple[Operand, Operand | None]:
+    def _emit_loss(self, b: Builder, value: Operand, entry: Entry, n_out: int,
+                   lowest: int) -> tuple[Operand, Operand | None]:
         """Targets, layers, loss: the network's output and the loss's gradient."""
         assert self.loss is not None
         target = self._rows(b, entry, TARGET_SLOT, ("B",), np.int64) if entry.labels else \
             self._rows(b, entry, TARGET_SLOT, ("B", n_out), b.dtype, check_finite=1)
         weight = self._rows(b, entry, WEIGHT_SLOT, ("B",), np.float64) if entry.weighted else None
         fused = self.loss.op(self.layers[-1].activation, n_out)
-        value = self._emit_forward(b, value, fused)
+        value = self._emit_forward(b, value, fused, lowest)
         b.phase, b.layer = Phase.LOSS, "loss"
         return self.loss.emit(b, value, target, weight, fused, gradient=b.differentiates)
 
-    def _emit_backward(self, b: Builder, dy: Operand | None) -> None:
+    def _emit_backward(self, b: Builder, dy: Operand | None, lowest: int) -> None:
         b.phase = Phase.BACKWARD
-        lowest = min((i for i, layer in enumerate(self.layers) if layer.segments), default=len(self.layers))
         for i in reversed(range(lowest, len(self.layers))):
             assert dy is not None  # what need_dx asked for
             b.layer = self.layers[i].name
             dy = self.layers[i].backward(b, dy, need_dx=i > lowest)
 
     def _segments(self, b: Builder) -> Iterator[Segment]:
-        """All parameter arrays; the ops emitted meanwhile are their layers'."""
+        """The parameter arrays that are trained; the ops emitted meanwhile are their layers'."""
         for layer in self.layers:
             b.layer = layer.name
-            yield from layer.segments.values()
+            yield from filter(b.trains, layer.segments.values())
 
     def _emit_penalties(self, b: Builder) -> None:
         """What regularizers add to the loss and, where there is one, to the gradient."""
@@ -205,13 +236,18 @@ class Compiled:
     def _emit_update(self, b: Builder) -> None:
         """Clipping, the optimizer's step, constraints."""
         assert self.optimizer is not None
-        trained = [segment for segment in self._segments(b) if segment.trainable]
+        trained = list(self._segments(b))
         b.phase, b.layer = Phase.TRANSFORM, "clipping"
         self.optimizer.clipping.emit(b, trained)
         b.phase = Phase.UPDATE
         for segment in self._segments(b):
-            if segment.trainable:
-                self.optimizer.emit(b, segment)
+            self.optimizer.emit(b, segment)
         for segment in self._segments(b):
-            if segment.trainable and segment.constraint is not None:
+            if segment.constraint is not None:
                 segment.constraint.emit(b, segment)
+
+
+def trained_layout(layers: Sequence[Layer], parameters: Layout) -> Layout:
+    """The layout of the parameters without those that are frozen, as the layers have it now."""
+    return parameters.without({s.name for layer in layers for s in layer.segments.values()
+                               if not (layer.trainable and s.trainable)})

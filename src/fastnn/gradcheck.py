@@ -304,8 +304,8 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, st
     gradients = {name: np.array(gradient) for name, gradient in bound.gradients().items()}
     noise = _rounding_noise(bound.loss, list(parameters.values()), step)
     tensors = []
-    for number, (name, parameter) in enumerate(parameters.items()):
-        gradient = gradients[name]
+    for number, (name, gradient) in enumerate(gradients.items()):
+        parameter = parameters[name]
         indices = _sample(gradient, samples, np.random.default_rng([seed, number]))
         numeric = numerical_gradient(bound.loss, parameter, indices, step, noise)
         tensors.append(_compare(name, gradient, indices, numeric, tolerance))

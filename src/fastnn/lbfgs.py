@@ -64,7 +64,10 @@ def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, m
     weight = with_class_weight(model, class_weight, y, weight)
     adapt(model, X)
     bound = BoundModel(model, X, y, weight)
-    parameters = model.named_parameters()
+    everything = model.named_parameters()
+    parameters = {name: everything[name] for name in bound.gradients()}  # without frozen ones
+    if not parameters:
+        raise ValueError("model: expected parameters to train, got none that is not frozen")
     model.history = history = History()
 
     def set_all(vector: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from . import checks, losses, optimizers
 from .compilation import Compiled, Entry
 from .history import History
 from .inference import BoundModel, forward_pass
-from .layers import LAYERS, InputLayer, Layer
+from .layers import InputLayer, Layer, from_config, to_config
 from .layers.base import Vectors, name_layers
 from .metrics import Metric, evaluate_all, resolve_all
 from .parameters import Numbers, assign, copies
@@ -125,6 +125,8 @@ class Sequential:
                 metrics: Sequence[str | Callable] = ()) -> None:
         """Choose how the model is trained; forgets the optimizer's state, keeps the weights.
 
+        Layers with ``trainable = False`` are frozen from here on (`fastnn.layers.Layer`).
+
         Parameters
         ----------
         optimizer : str or Optimizer
@@ -145,9 +147,9 @@ class Sequential:
         self.loss = losses.get(loss)
         self.loss.op(self.layers[-1].activation, self.output_shape[0])
         self.metrics = resolve_all(metrics)
-        self._numbers.forget_states()
         self.update_count = 0
         self._compiled = Compiled(self.layers, self._numbers, self.loss, self.optimizer)
+        self._numbers.train_only(self._compiled.trained)
 
     def _require_compiled(self) -> losses.Loss:
         if self.loss is None:
@@ -339,14 +341,13 @@ class Sequential:
 
     def get_config(self) -> dict[str, Any]:
         """Everything but the numbers, as plain data."""
-        return {"layers": [{"class": type(layer).__name__, **layer.get_config()} for layer in self.layers],
+        return {"layers": [to_config(layer) for layer in self.layers],
                 "input_shape": list(self.input_shape), "dtype": self.dtype.name, "seed": self.seed}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
         """A new model from `get_config`."""
-        layers = [LAYERS[c["class"]](**{k: v for k, v in c.items() if k != "class"})
-                  for c in config["layers"]]
+        layers = [from_config(c) for c in config["layers"]]
         return cls(layers, tuple(config["input_shape"]), config["dtype"], config["seed"])
 
     def copy(self, dtype: Any = None) -> Sequential:
@@ -404,6 +405,8 @@ class Sequential:
 
     def summary(self) -> str:
         """Print and return a table of layers, shapes, parameters and floating-point operations a sample.
+
+        Where layers are frozen it says so, and how many parameters training moves.
 
         Examples
         --------

@@ -15,10 +15,13 @@ Arrays = dict[str, np.ndarray]
 
 
 class Numbers:
-    """Parameters, persistent arrays and optimizer state of one model, laid out in vectors."""
+    """Parameters, persistent arrays and optimizer state of one model, laid out in vectors.
+
+    `trained` is the layout of gradients and optimizer state: parameters that are frozen have neither.
+    """
 
     def __init__(self, parameters: Layout, persistent: Layout) -> None:
-        self.parameters, self.persistent = parameters, persistent
+        self.parameters, self.persistent, self.trained = parameters, persistent, parameters
         self.dtype = parameters.dtype
         self.memory = Memory(parameters.zeros(), parameters.zeros(), np.zeros(0, self.dtype),
                              persistent.zeros())
@@ -27,9 +30,15 @@ class Numbers:
         """Every parameter, as a view."""
         return self.parameters.views(self.memory.parameters)
 
+    def train_only(self, trained: Layout) -> None:
+        """Make room for the gradients of these parameters, and drop the optimizer's state arrays."""
+        self.trained = trained
+        self.memory.gradients = trained.zeros()
+        self.memory.state = np.zeros(0, self.dtype)
+
     def named_gradients(self) -> Arrays:
-        """The gradient of every parameter, as a view."""
-        return self.parameters.views(self.memory.gradients)
+        """The gradient of every parameter that is trained, as a view."""
+        return self.trained.views(self.memory.gradients)
 
     def all_arrays(self) -> Arrays:
         """Every parameter and persistent array, as a view."""
@@ -37,7 +46,7 @@ class Numbers:
 
     def allocate_states(self, initial: Sequence[float]) -> None:
         """Make room for optimizer state: for each value an array a parameter, which begins with it."""
-        size = len(initial) * self.parameters.size
+        size = len(initial) * self.trained.size
         if self.memory.state.size == size:
             return
         self.memory.state = aligned_zeros(size, self.dtype)
@@ -45,23 +54,19 @@ class Numbers:
             for view in views.values():
                 view[...] = value
 
-    def forget_states(self) -> None:
-        """Drop the optimizer's state arrays."""
-        self.memory.state = np.zeros(0, self.dtype)
-
     def states(self) -> list[Arrays]:
         """The optimizer's state arrays, as views."""
         if not self.memory.state.size:
             return []
-        return [self.parameters.views(v) for v in self.memory.state.reshape(-1, self.parameters.size)]
+        return [self.trained.views(v) for v in self.memory.state.reshape(-1, self.trained.size)]
 
     def set_states(self, states: Sequence[Mapping[str, np.ndarray]], initial: Sequence[float] = ()) -> None:
         """Set the optimizer's state arrays; without any, to the values that they begin with.
 
         The vector stays where it is if it has the right size: Runs hold its address.
         """
-        if not states and self.memory.state.size == len(initial) * self.parameters.size:
-            states = [{name: np.asarray(value) for name in self.parameters.segments} for value in initial]
+        if not states and self.memory.state.size == len(initial) * self.trained.size:
+            states = [{name: np.asarray(value) for name in self.trained.segments} for value in initial]
         self.allocate_states([0.0] * len(states))
         for views, arrays in zip(self.states(), states, strict=True):
             for name, view in views.items():

@@ -9,8 +9,8 @@ largest number of rows, and a backend's ``Run`` owns the memory of one call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -191,7 +191,7 @@ class Segment:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int
-    trainable: bool = True
+    trainable: bool = True  # False: no training moves it; a whole layer is frozen by ``layer.trainable``
     rate_factor: float = 1.0
     decay_factor: float = 1.0
     regularizer: Any = None  # emits the penalty on the array (fastnn.regularizers)
@@ -222,6 +222,17 @@ class Layout:
         self.size += padded(shape[0] * strides[0])
         self.segments[name] = segment
         return segment
+
+    def without(self, frozen: Collection[str]) -> Layout:
+        """The layout of all segments but those of these names; itself where there are none."""
+        if not frozen:
+            return self
+        rest = Layout(self.dtype)
+        for name, s in self.segments.items():
+            if name not in frozen:
+                rest.segments[name] = replace(s, offset=rest.size)
+                rest.size += padded(s.shape[0] * s.strides[0])
+        return rest
 
     def zeros(self) -> np.ndarray:
         """A vector of this layout, all zero."""
@@ -320,8 +331,9 @@ class Builder:
     """Collects the ops of one Program; layers and losses emit into it."""
 
     def __init__(self, parameters: Layout, persistent: Layout, *, training: bool,
-                 differentiates: bool | None = None) -> None:
+                 differentiates: bool | None = None, trained: Layout | None = None) -> None:
         self.parameters, self.persistent = parameters, persistent
+        self.trained = parameters if trained is None else trained  # of gradients and optimizer state
         self.training = training  # layers behave as in training
         self.differentiates = training if differentiates is None else differentiates  # backward ops follow
         self.n_instances = 0  # of ops that draw random numbers
@@ -359,13 +371,20 @@ class Builder:
         """An array that steps keep and training does not move along a gradient."""
         return segment.operand(Space.PERSISTENT, self.dtype)
 
+    def trains(self, segment: Segment) -> bool:
+        """Whether training moves a parameter array: only then has it a gradient and optimizer state."""
+        return segment.name in self.trained.segments
+
     def gradient(self, segment: Segment) -> Operand:
-        """The gradient of a parameter array."""
-        return segment.operand(Space.GRADIENT, self.dtype)
+        """The gradient of a parameter array that is trained."""
+        if not self.trains(segment):
+            raise ValueError(f"{segment.name} is frozen, it has no gradient; ask builder.trains first")
+        return self.trained.segments[segment.name].operand(Space.GRADIENT, self.dtype)
 
     def state(self, segment: Segment, index: int) -> Operand:
-        """The `index`-th optimizer state array of a parameter."""
-        return segment.operand(Space.OPTIMIZER_STATE, self.dtype, index * self.parameters.size)
+        """The `index`-th optimizer state array of a parameter that is trained."""
+        trained = self.trained.segments[segment.name]
+        return trained.operand(Space.OPTIMIZER_STATE, self.dtype, index * self.trained.size)
 
     def emit(self, name: str, *operands: Operand | None, accumulate: bool = False, **settings: Any) -> None:
         """Append the op `name`; trailing operands that are absent may be left out.

@@ -13,7 +13,8 @@ class Regularizer:
     """A penalty on a parameter array, added to the loss: ``l1 sum |w| + l2 / 2 sum w^2``.
 
     Its gradient joins that of the data before any clipping; training and evaluation report the sum of both
-    losses, as Keras does. What `L1`, `L2` and `ElasticNet` are.
+    losses, as Keras does. A frozen layer's penalty is left out, a constant that training cannot make smaller
+    (Keras 3's way). What `L1`, `L2` and `ElasticNet` are.
 
     Parameters
     ----------
@@ -36,10 +37,10 @@ class Regularizer:
         self.l2 = checks.positive_float("l2", l2, allow_zero=True)
 
     def emit(self, builder: Builder, segment: Segment) -> None:
-        """Emit the penalty on a parameter array; in training its gradient too, where the array is trained."""
+        """Emit the penalty on a parameter array that is trained; its gradient where one is wanted."""
         n_rows = segment.shape[0] if len(segment.shape) > 1 else 1
         row_penalty = builder.arena((n_rows,), "float64")
-        gradient = builder.gradient(segment) if builder.differentiates and segment.trainable else None
+        gradient = builder.gradient(segment) if builder.differentiates else None
         builder.emit("penalty", builder.parameter(segment), gradient, row_penalty, l1=self.l1, l2=self.l2)
         builder.emit("penalty_sum", row_penalty)
 

@@ -94,6 +94,7 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
     array([[7.]], dtype=float32)
     """
     model._require_compiled()
+    model._compiled.warn_of_changes()
     epochs = checks.positive_int("epochs", epochs)
     shuffle = checks.boolean("shuffle", shuffle)
     if verbose not in (0, 1, 2):

@@ -1,5 +1,7 @@
 """Layers: each builds its parameters and emits its ops, forward and backward."""
 
+from typing import Any
+
 from .activations import ELU, Activation, HardSigmoid, LeakyReLU, PReLU
 from .base import Layer
 from .dense import Dense
@@ -11,6 +13,28 @@ LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (
     Activation, Dense, Dropout, ELU, Flatten, GaussianNoise, HardSigmoid, LeakyReLU, MinMax, PCAWhitening,
     PReLU, RowNormalize, Standardize)}
 
+
+def to_config(layer: Layer) -> dict[str, Any]:
+    """A layer as plain data: its class, its arguments, and whether it is frozen."""
+    frozen = {} if layer.trainable else {"trainable": False}
+    return {"class": type(layer).__name__, **layer.get_config(), **frozen}
+
+
+def from_config(config: dict[str, Any]) -> Layer:
+    """A new layer from `to_config`.
+
+    Examples
+    --------
+    >>> from_config(to_config(Flatten(name="rows")))
+    Flatten(name='rows')
+    """
+    arguments = dict(config)
+    cls, trainable = LAYERS[arguments.pop("class")], arguments.pop("trainable", True)
+    layer = cls(**arguments)
+    layer.trainable = trainable
+    return layer
+
+
 __all__ = ["ELU", "LAYERS", "Activation", "AdaptedLayer", "Dense", "Dropout", "Flatten", "GaussianNoise",
            "HardSigmoid", "InputLayer", "Layer", "LeakyReLU", "MinMax", "PCAWhitening", "PReLU",
-           "RowNormalize", "Standardize"]
+           "RowNormalize", "Standardize", "from_config", "to_config"]

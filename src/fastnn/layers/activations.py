@@ -202,7 +202,8 @@ class PReLU(Layer):
         if need_dx:
             dx = builder.arena(x.shape)
             builder.emit("prelu_backward_input", dy, x, builder.parameter(self.segments["alpha"]), dx)
-        builder.emit("prelu_backward_parameters", dy, x, builder.gradient(self.segments["alpha"]))
+        if builder.trains(self.segments["alpha"]):
+            builder.emit("prelu_backward_parameters", dy, x, builder.gradient(self.segments["alpha"]))
         return dx
 
     def get_config(self) -> dict[str, object]:

@@ -40,12 +40,32 @@ class Layer:
         Unique in the model; parameters are called ``name.weight``, ``name.bias``.
     input_shape, output_shape : tuple of int
         Shapes of one sample, known once the layer is in a model.
+    trainable : bool
+        True at first. Set to False, the next ``model.compile`` freezes the layer: no training moves its
+        parameters.
+
+    Notes
+    -----
+    As in Keras, `trainable` counts from the next ``model.compile`` on; `fit` warns where it changed since.
+    A frozen layer's parameters have no gradient, no optimizer state, no penalty and no constraint; backward
+    ops go no lower than the lowest layer that is trained. In all else the layer works as before: a frozen
+    `fastnn.Dropout` still drops.
 
     Examples
     --------
-    A layer whose ops Python runs, y = -x:
+    A new last layer on one that stays as it is:
 
     >>> import numpy as np, fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(8, "tanh"), fnn.Dense(1)], input_shape=(2,))
+    >>> model.layers[0].trainable = False
+    >>> model.compile("sgd", loss="squared_error")
+    >>> before = model.layers[0].weight.copy()
+    >>> history = model.fit(np.eye(2), [0.0, 1.0], verbose=0)
+    >>> bool((model.layers[0].weight == before).all())
+    True
+
+    A layer whose ops Python runs, y = -x:
+
     >>> class Negate(fnn.Layer):
     ...     def forward(self, builder, x, *, activate=True):
     ...         y = builder.arena(x.shape)
@@ -63,6 +83,7 @@ class Layer:
 
     def __init__(self, name: str | None = None) -> None:
         self.given_name = name
+        self.trainable = True
         self.name = name or WORDS.sub("_", type(self).__name__).lower()
         self.segments: dict[str, Segment] = {}
         self.persistent: dict[str, Segment] = {}
@@ -98,7 +119,8 @@ class Layer:
     def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
         """Emit the backward ops, given the gradient of what `forward` returned; return that of x.
 
-        Without `need_dx`, in the lowest layer with weights, nobody reads the gradient of x: None will do.
+        Without `need_dx`, in the lowest layer that is trained, nobody reads the gradient of x: None will do.
+        Gradients of parameters are wanted where ``builder.trains(segment)``: a layer may be frozen.
         """
         raise NotImplementedError
 

@@ -110,8 +110,9 @@ class Dense(Layer):
             dx = builder.arena(x.shape)
             builder.emit("dense_backward_input", dz, builder.parameter(self.segments["weight"]), None, dx,
                          activation="identity")
-        builder.emit("dense_backward_parameters", x, dz, builder.gradient(self.segments["weight"]),
-                     builder.gradient(self.segments["bias"]) if self.use_bias else None)
+        if builder.trains(self.segments["weight"]):
+            builder.emit("dense_backward_parameters", x, dz, builder.gradient(self.segments["weight"]),
+                         builder.gradient(self.segments["bias"]) if self.use_bias else None)
         return dx
 
     def get_config(self) -> dict[str, object]:
