@@ -45,6 +45,17 @@ CALLS = {
     "nesterov": ((of(7, 5), of(7, 5), of(7, 5)), (0.1, 0.5), 2),
     "adam": ((of(7, 5), of(7, 5), of(7, 5), np.abs(of(7, 5))), (0.1, 3), 3),
 }
+CALLS |= {
+    "standardize_backward": ((of(7, 5), of(5)), (), 0),
+    "row_normalize": ((of(7, 5),), ("l1",), 0),
+    "row_normalize_backward": ((of(7, 5), of(7, 5)), ("l2",), 0),
+    "dropout": ((of(7, 5),), (0.3, 5), 0),
+    "gaussian_noise": ((of(7, 5),), (0.3, 5), 0),
+    "penalty": ((of(7, 5),), (0.2, 0.3), 0),
+    "clip_value": ((of(7, 5),), (0.7,), 0),
+    "clip_norm": ((of(7, 5),), (3.0,), 0),
+    "max_norm": ((of(7, 5),), (1.5,), 0),
+}
 DW, W, STATE, SQUARE = of(7, 5), of(7, 5), of(7, 5), np.abs(of(7, 5)) + 17  # a variance is above zero
 CALLS |= {
     "adagrad": ((DW, W, SQUARE), (0.1, 1e-3), 2),
@@ -70,6 +81,8 @@ def results(name, arrays, others):
     """What the function returns, and what it has made of its in-place arrays."""
     got = getattr(F, name)(*arrays, *others)
     changed = arrays[len(arrays) - CALLS[name][2]:]
+    if name == "penalty":
+        got = np.array(got[:1]), got[1]  # the value itself is a float
     return [*(got if isinstance(got, tuple) else [] if got is None else [got]), *changed]
 
 
@@ -79,16 +92,15 @@ def expected_of(name, dtype):
 
 
 ROWS_AND_SUMS = {"gather", "check_rows", "store", "loss_sum", "dense_backward_update"}  # a Program's own
-# `call` reaches these; tests/test_regularization.py, test_dropout.py, test_clipping.py, test_input_layers.py,
-# test_losses.py
-BY_CALL = {"dropout", "gaussian_noise", "penalty", "penalty_sum", "row_squares", "norm_square", "clip_norm",
-           "clip_value", "max_norm", "row_normalize", "weigh_rows"}
+PARTS = {"penalty_sum", "row_squares", "norm_square"}  # of penalty, clip_norm and clip_global_norm
+HOST = {"weigh_rows"}  # of a user's own loss; tests/test_losses.py
+NO_OPS = {"adamw", "clip_global_norm"}  # but made of them
 
 
 def test_every_op_has_its_function():
-    assert set(F.__all__) == set(CALLS)
-    assert set(OPS) - set(CALLS) == ROWS_AND_SUMS | BY_CALL
-    for name in CALLS:
+    assert set(F.__all__) == set(CALLS) | NO_OPS
+    assert set(OPS) - set(CALLS) == ROWS_AND_SUMS | PARTS | HOST
+    for name in F.__all__:
         assert getattr(F, name).__doc__ and inspect.signature(getattr(F, name)).return_annotation
 
 
@@ -101,7 +113,7 @@ def test_backends_agree(native, name, dtype):
     assert len(got) == len(expected)
     for i, (a, b) in enumerate(zip(got, expected, strict=True)):
         assert a.dtype == b.dtype and a.flags.c_contiguous
-        assert_close(a, b, rounding(dtype, 7) * 16, f"{name}, {i}")
+        assert_close(a, b, rounding(dtype, 7) * 16 * max(1, np.abs(b).max()), f"{name}, {i}")
 
 
 def swapped(a):
@@ -300,3 +312,48 @@ def test_the_backend_in_use_runs_it(native):
         assert_same_bits(F.activation_forward(x, "tanh"), np.tanh(x))
     assert_same_bits(F.activation_forward(x, "tanh"), inside)
     assert (inside != np.tanh(x)).any()
+
+
+# ------------------------------------------------------------------- noise, penalties, clipping, constraints
+
+def test_random_functions_draw_what_the_layers_draw(backend):
+    """The mask of a model's second random layer at its third update."""
+    x = of(6, 40)
+    for layer, function, share in ((fnn.Dropout, F.dropout, 0.4), (fnn.GaussianNoise, F.gaussian_noise, 0.7)):
+        model = fnn.Sequential([fnn.Dropout(0.1), layer(share)], (40,), "float64", seed=3)
+        model.compile("sgd", "squared_error")
+        model.update_count = 2
+        y = function(F.dropout(x, 0.1, seed=3, update=3), share, seed=3, update=3, instance=1)
+        assert model.bind(x, np.zeros_like(x)).loss() == pytest.approx((y ** 2).sum() / 12, rel=1e-14)
+        assert (function(x, share, seed=4) != function(x, share)).any()
+        assert_same_bits(function(x[:0], share), x[:0])
+
+
+def test_penalty_clipping_and_constraint_are_their_formulas(combination):
+    w, error = of(7, 5).astype(combination.dtype), rounding(combination.dtype, 35)
+    for array in (w, w[0]):
+        value, dw = F.penalty(array, 0.2, 0.3)
+        exact = array.astype(float)
+        assert value == pytest.approx(0.2 * np.abs(exact).sum() + 0.15 * (exact ** 2).sum(), rel=error)
+        assert_close(dw, 0.2 * np.sign(exact) + 0.3 * exact, error)
+        assert_same_bits(F.clip_value(array, 0.75), np.clip(array, -0.75, 0.75))
+        norm = np.linalg.norm(exact)
+        assert_close(F.clip_norm(array, 0.5), exact * 0.5 / norm, error)
+        assert_same_bits(F.clip_norm(array, norm + 1), array)
+    together = np.sqrt((w.astype(float) ** 2).sum() + (w[0].astype(float) ** 2).sum())
+    for got, g in zip(F.clip_global_norm([w, w[0]], 0.5), (w, w[0]), strict=True):
+        assert_close(got, g * 0.5 / together, error)
+    assert F.clip_global_norm([], 1.0) == []
+    columns = np.linalg.norm(w.astype(float), axis=0)
+    assert_close(F.max_norm(w, 2.0), w * np.minimum(1, 2 / columns), error)
+
+
+def test_wrong_settings():
+    x = np.ones((4, 3))
+    for function, others, name in [
+            (F.dropout, (1.0,), "rate"), (F.dropout, (0.5, -1), "seed"), (F.dropout, (0.5, 0, 0), "update"),
+            (F.gaussian_noise, (-0.1,), "stddev"), (F.penalty, (-1.0,), "l1"),
+            (F.clip_value, (0.0,), "limit"), (F.clip_norm, (np.nan,), "limit"),
+            (F.max_norm, (-1.0,), "limit"), (F.row_normalize, ("l3",), "norm")]:
+        with pytest.raises(ValueError, match=name):
+            function(x, *others)

@@ -7,7 +7,7 @@ import pytest
 import fastnn as fnn
 from cases import EDGES
 from conftest import assert_close, assert_same_bits, rounding
-from fastnn.functional import call
+from fastnn.functional import call, row_normalize_backward, standardize_backward
 from fastnn.layers import AdaptedLayer, inputs
 
 
@@ -67,6 +67,30 @@ def test_row_normalize(combination, order, norm):
         assert_close(y, expected, rounding(dtype) * np.abs(expected), f"{n} columns")
         model = fnn.Sequential([fnn.RowNormalize(norm)], (n,), dtype.name)
         assert_close(model.predict(x), y, float(np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("order, norm", [(1, "l1"), (2, "l2")])
+def test_row_normalize_backward(combination, order, norm):
+    """dx = J^T dy with the Jacobian of x / |x| written out."""
+    dtype = combination.dtype
+    for n in EDGES:
+        x, dy = (np.random.default_rng([n, i]).standard_normal((7, n)).astype(dtype) for i in range(2))
+        x[2] = 0
+        x[3, 0] = 0
+        got = row_normalize_backward(dy, x, norm)
+        for i in range(7):
+            wide, size = x[i].astype(float), np.linalg.norm(x[i].astype(float), order)
+            u = np.sign(wide) if order == 1 else wide / (size or 1)
+            jacobian = (np.eye(n) - np.outer(wide, u) / (size or 1)) / size if size else np.zeros((n, n))
+            error = rounding(dtype) * np.abs(jacobian.T) @ np.abs(dy[i]) + 1e-14
+            assert_close(got[i], jacobian.T @ dy[i], error, f"{n} columns, row {i}")
+
+
+def test_standardize_backward(combination):
+    for n in EDGES:
+        rng = np.random.default_rng(n)
+        dy, scale = (rng.standard_normal(shape).astype(combination.dtype) for shape in ((7, n), n))
+        np.testing.assert_array_equal(standardize_backward(dy, scale), dy * scale)
 
 
 def test_row_normalize_does_not_overflow_in_float32(combination):

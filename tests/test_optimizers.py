@@ -43,6 +43,8 @@ FORMS = {
     "adamw": fnn.AdamW(RATE, weight_decay=0.1),
     "lion": fnn.Lion(RATE, weight_decay=0.1),
 }
+FORMS |= {f"{name}, decay": kind(RATE, weight_decay=0.3) for name, kind in OPTIMIZERS.items()}
+FORMS |= {"rmsprop, centered, momentum, decay": fnn.RMSprop(RATE, 0.95, 0.7, centered=True, weight_decay=0.3)}
 
 
 def reference(o, w, gradients, rates):
@@ -54,6 +56,7 @@ def reference(o, w, gradients, rates):
         def root(x, o=o):
             inside = getattr(o, "epsilon_inside", False)
             return np.sqrt(x + o.epsilon) if inside else np.sqrt(x) + o.epsilon
+        w = w * (1 - rate * o.weight_decay)
         if name in ("SGD", "Momentum", "Nesterov"):
             damped = g if o.whole_first and t == 1 else (1 - o.dampening) * g
             v = o.momentum * v - (damped if o.rate_outside else rate * damped)
@@ -73,7 +76,7 @@ def reference(o, w, gradients, rates):
             u = o.rho * u + (1 - o.rho) * d**2
             w = w - rate * d
         elif name == "Lion":
-            w = w * (1 - rate * o.weight_decay) - rate * np.sign(o.beta_1 * m + (1 - o.beta_1) * g)
+            w = w - rate * np.sign(o.beta_1 * m + (1 - o.beta_1) * g)
             m = o.beta_2 * m + (1 - o.beta_2) * g
         else:
             m, v = o.beta_1 * m + (1 - o.beta_1) * g, o.beta_2 * v + (1 - o.beta_2) * g**2
@@ -85,8 +88,6 @@ def reference(o, w, gradients, rates):
                 mu, following = (o.beta_1 * (1 - 0.5 * 0.96 ** (i * o.momentum_decay)) for i in (t, t + 1))
                 product *= mu
                 ahead = following * m / (1 - product * following) + (1 - mu) * g / (1 - product)
-            if name == "AdamW":
-                w = w * (1 - rate * o.weight_decay)
             epsilon = o.epsilon / math.sqrt(c2) if getattr(o, "epsilon_hat", False) else o.epsilon
             w = w - rate * ahead / (np.sqrt(second) + epsilon)
         path.append(w)
@@ -161,12 +162,13 @@ def test_nan_and_zero_gradients(combination, form):
     g[20] = np.nan
     got = steps(o, w.copy(), [g], [RATE])[0]
     assert np.isnan(got[20])
-    decayed = w * dtype.type(1 - RATE * getattr(o, "weight_decay", 0.0))
+    decayed = w * dtype.type(1 - RATE * o.weight_decay)
     np.testing.assert_array_equal(np.delete(got, 20), np.delete(decayed, 20))
 
 
 TORCH = {
     "sgd": ("SGD", {}, fnn.SGD),
+    "sgd, decay": ("SGD", {"weight_decay": 0.2}, partial(fnn.SGD, weight_decay=0.2)),  # coupled: the same
     "momentum": ("SGD", {"momentum": 0.9}, partial(fnn.Momentum, rate_outside=True)),
     "momentum, damped": ("SGD", {"momentum": 0.8, "dampening": 0.3},
                          partial(fnn.SGD, momentum=0.8, dampening=0.3, rate_outside=True, whole_first=True)),
@@ -185,6 +187,10 @@ TORCH = {
     "adam, large epsilon": ("Adam", {"eps": 0.1}, partial(fnn.Adam, epsilon=0.1)),
     "amsgrad": ("Adam", {"amsgrad": True, "betas": (0.9, 0.7)}, partial(fnn.AMSGrad, beta_2=0.7)),
     "nadam": ("NAdam", {}, fnn.NAdam),
+    "nadam, decay": ("NAdam", {"weight_decay": 0.2, "decoupled_weight_decay": True},
+                     partial(fnn.NAdam, weight_decay=0.2)),
+    "amsgrad, decay": ("AdamW", {"weight_decay": 0.2, "amsgrad": True, "betas": (0.9, 0.7)},
+                       partial(fnn.AMSGrad, beta_2=0.7, weight_decay=0.2)),
     "adamw": ("AdamW", {"weight_decay": 0.2}, partial(fnn.AdamW, weight_decay=0.2)),
 }
 
@@ -273,11 +279,103 @@ def test_save_load_copy_and_go_on(backend, form, tmp_path):
             assert_same_bits(a, b, form)
 
 
-def test_unused_rows_go_on_moving(backend):
-    """A row without gradient takes its steps too: the velocity goes on, the averages decay."""
+# ------------------------------------------------------------------------------------------ rows of a table
+
+BATCHES = [[0, 3], [1, 3], [3, 4], [0, 1], [3, 0]]  # the rows that each step names; none names row 2
+
+
+def lazy_steps(o, w, gradients):
+    """What `fastnn.optimizers` says of a table: the op on the rows named, with the model's clock."""
+    states = states_of(o, w)
+    for update, (rows, g) in enumerate(zip(BATCHES, gradients, strict=True), 1):
+        part = [a[rows] for a in (w, *states)]
+        call(o.op, (g[rows], *part), rate=RATE, update=update, **o.scalars())
+        for a, value in zip((w, *states), part, strict=True):
+            a[rows] = value
+    return w, states
+
+
+def sparse_gradients():
+    gradients = numbers(np.float64, (5, 3), len(BATCHES))
+    for rows, g in zip(BATCHES, gradients, strict=True):
+        g[[i for i in range(5) if i not in rows]] = 0
+    return gradients
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_lazy_steps_are_as_documented(backend, name):
+    """Rows not named stay; where that is the dense step too, the table says so."""
+    o, gradients = OPTIMIZERS[name](RATE), sparse_gradients()
+    w = np.random.default_rng(1).standard_normal((5, 3))
+    lazy, states = lazy_steps(o, w.copy(), gradients)
+    np.testing.assert_array_equal(lazy[2], w[2])
+    for state, initial in zip(states, o.initial_states, strict=True):
+        assert (state[2] == initial).all() and (state[3] != initial).all()
+    dense = steps(o, w.copy(), gradients)[-1]
+    row, = (line for line in fnn.optimizers.__doc__.splitlines() if line.startswith(f"{name} "))
+    assert (lazy == dense).all() == row.endswith("the same")
+    if name == "adamw":
+        assert (np.abs(dense[2]) < np.abs(w[2])).all()  # it decays
+
+
+@pytest.mark.parametrize("theirs, make", [
+    ("SGD", fnn.SGD), ("Adagrad", fnn.AdaGrad), ("SparseAdam", partial(fnn.Adam, epsilon_hat=True))])
+def test_lazy_steps_of_pytorch(backend, torch, theirs, make):
+    w = np.random.default_rng(1).standard_normal((5, 3))
+    parameter = torch.tensor(w, requires_grad=True)
+    optimizer = getattr(torch.optim, theirs)([parameter], lr=RATE)
+    gradients = sparse_gradients()
+    for rows, g in zip(BATCHES, gradients, strict=True):
+        parameter.grad = torch.sparse_coo_tensor(torch.tensor([rows]), torch.tensor(g[rows]), w.shape,
+                                                 check_invariants=True)
+        optimizer.step()
+    assert_close(lazy_steps(make(RATE), w.copy(), gradients)[0], parameter.detach().numpy(), 1e-12, theirs)
+
+
+def test_late_first_step_of_a_row(backend):
+    w, o = np.zeros((1, 1)), fnn.Adam()
+    call("adam", (np.ones((1, 1)), w, *states_of(o, w)), rate=1.0, update=10**6, **o.scalars())
+    assert w.item() == pytest.approx(-0.1 / math.sqrt(0.001), rel=1e-6)
+
+
+def test_dense_steps_move_unused_rows(backend):
+    """A row whose gradient is zero takes its steps too: the velocity goes on, the averages decay."""
     w, velocity = np.zeros(2), np.array([0.0, 1.0])
     call("momentum", (np.array([1.0, 0.0]), w, velocity), rate=0.1, **fnn.Momentum(0.1).scalars())
     np.testing.assert_allclose(w, [-0.1, 0.9])
+
+
+# --------------------------------------------------------------------------------------- what they share
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_of_every_optimizer(backend, name):
+    """The decay is the weights' alone: with or without, the states are those of the same gradients."""
+    X, y = samples()
+    plain, decayed = (small_model(OPTIMIZERS[name](RATE, weight_decay=d, rate_factors={"dense_1": 0.5}))
+                      for d in (0.0, 0.2))
+    start = plain.state_dict()
+    for model in (plain, decayed):
+        model.train_on_batch(X, y)
+    for (n, a), b in zip(plain.named_parameters().items(), decayed.get_weights(), strict=True):
+        rate = RATE * (0.5 if n.startswith("dense_1.") else 1)
+        assert_close(b, a - rate * 0.2 * start[n], 1e-14, n)
+    for a, b in zip(plain.snapshot()["states"], decayed.snapshot()["states"], strict=True):
+        for n in a:
+            assert_same_bits(b[n], a[n])
+    assert decayed.optimizer.get_config()["weight_decay"] == 0.2
+
+
+def test_decay_of_both_kinds_is_the_same_for_sgd_alone(backend):
+    X, y = samples()
+    def after(optimizer, regularizer=None):
+        layer = fnn.Dense(3, "softmax", use_bias=False, kernel_regularizer=regularizer)
+        model = fnn.Sequential([layer], input_shape=(5,), dtype="float64", seed=0)
+        model.compile(optimizer, "cross_entropy")
+        model.fit(X, y, batch_size=10, shuffle=False, verbose=0)
+        return layer.weight
+    for kind in (fnn.SGD, fnn.Momentum, fnn.Adam):
+        decoupled, coupled = after(kind(RATE, weight_decay=0.2)), after(kind(RATE), fnn.L2(0.2))
+        assert np.allclose(decoupled, coupled, rtol=1e-12, atol=0) == (kind is fnn.SGD)
 
 
 def test_rate_factors(backend):

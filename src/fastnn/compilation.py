@@ -22,7 +22,7 @@ from .program import Builder, DType, Layout, Operand, Phase, Program, Segment
 LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CACHED_BLOCK = 1024  # rows whose activations stay in cache in narrow networks
 CACHED_PARAMETERS = 64 * 1024  # bytes: what such a network has at the most
-X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT = range(4)  # the arrays that a caller binds
+X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT, DX_SLOT = range(5)  # the arrays that a caller binds
 
 
 class Entry(NamedTuple):
@@ -34,6 +34,8 @@ class Entry(NamedTuple):
     outputs: bool = False
     fused: bool = False
     direct: bool = False  # rows are read where they stand, in order; only "predict" checks them then
+    part: str = ""  # of a "loss" or its "gradient": "data" without the penalties, "penalty" without data
+    dx: bool = False  # the gradient of the inputs too
 
 
 class Compiled:
@@ -118,7 +120,7 @@ class Compiled:
         try:
             yield run
         finally:
-            for slot in range(OUTPUT_SLOT + 1):
+            for slot in range(DX_SLOT + 1):
                 run.bind(slot, None)
             with self._lock:
                 self._idle.setdefault(key, []).append(run)
@@ -129,6 +131,10 @@ class Compiled:
         lowest = self._lowest(entry)
         b.differentiates = lowest < len(self.layers)
         b.stores_outputs, b.sums_rows = entry.outputs, self.sums_rows
+        if entry.part == "penalty":
+            b.differentiates = entry.kind == "gradient"
+            self._emit_penalties(b)
+            return passes.finish(b)
         n_in, n_out = math.prod(self.layers[0].input_shape), math.prod(self.layers[-1].output_shape)
         b.phase = Phase.GATHER
         value = self._rows(b, entry, X_SLOT, ("B", n_in), b.dtype, check_finite=1)
@@ -141,11 +147,14 @@ class Compiled:
         if entry.outputs:
             b.emit("store", value, b.bound(OUTPUT_SLOT, ("B", n_out), b.dtype))
         if b.differentiates:
-            self._emit_backward(b, dy, lowest)
+            dx = self._emit_backward(b, dy, lowest, entry.dx)
+            if entry.dx:
+                assert dx is not None
+                b.emit("store", dx, b.bound(DX_SLOT, ("B", n_in), b.dtype))
         b.phase, b.layer = Phase.BACKWARD, "loss"
         for row_loss, row_weight in b.losses:
             b.emit("loss_sum", row_loss, row_weight)
-        if entry.kind != "predict":
+        if entry.kind != "predict" and entry.part != "data":
             self._emit_penalties(b)
         if entry.kind == "train":
             self._emit_update(b)
@@ -184,6 +193,8 @@ class Compiled:
     def _lowest(self, entry: Entry) -> int:
         """The lowest layer that a gradient must reach; past the last where there is no backward."""
         none = len(self.layers)
+        if entry.dx:
+            return 0
         if entry.kind not in ("gradient", "train"):
             return none
         return min((i for i, layer in enumerate(self.layers)
@@ -202,7 +213,7 @@ class Compiled:
         return value
 
     def _emit_loss(self, b: Builder, value: Operand, entry: Entry, n_out: int,
-                   lowest: int) -> tuple[Operand, Operand | None]:
+                   lowest: int = 0) -> tuple[Operand, Operand | None]:
         """Targets, layers, loss: the network's output and the loss's gradient."""
         assert self.loss is not None
         target = self._rows(b, entry, TARGET_SLOT, ("B",), np.int64) if entry.labels else \
@@ -213,12 +224,15 @@ class Compiled:
         b.phase, b.layer = Phase.LOSS, "loss"
         return self.loss.emit(b, value, target, weight, fused, gradient=b.differentiates)
 
-    def _emit_backward(self, b: Builder, dy: Operand | None, lowest: int) -> None:
+    def _emit_backward(self, b: Builder, dy: Operand | None, lowest: int = 0,
+                       need_dx: bool = False) -> Operand | None:
+        """The layers down to `lowest`; where `need_dx`, the gradient of what enters that."""
         b.phase = Phase.BACKWARD
         for i in reversed(range(lowest, len(self.layers))):
             assert dy is not None  # what need_dx asked for
             b.layer = self.layers[i].name
-            dy = self.layers[i].backward(b, dy, need_dx=i > lowest)
+            dy = self.layers[i].backward(b, dy, need_dx=need_dx or i > lowest)
+        return dy
 
     def _segments(self, b: Builder) -> Iterator[Segment]:
         """The parameter arrays that are trained; the ops emitted meanwhile are their layers'."""

@@ -30,12 +30,14 @@ from .program import OPS
 
 __all__ = [
     "activation_backward", "activation_forward", "adadelta", "adagrad", "adam", "adamw", "amsgrad",
-    "cosine_distance", "dense_backward_input", "dense_backward_parameters", "dense_forward",
-    "elementwise_loss", "lion", "log_softmax_backward", "log_softmax_forward", "momentum",
-    "multi_class_hinge", "nadam", "nesterov", "prelu_backward_input", "prelu_backward_parameters",
-    "prelu_forward", "rmsprop", "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "sgd",
-    "sigmoid_cross_entropy", "softmax_backward", "softmax_cross_entropy", "softmax_focal",
-    "softmax_forward", "squared_error", "standardize",
+    "clip_global_norm", "clip_norm", "clip_value", "cosine_distance", "dense_backward_input",
+    "dense_backward_parameters", "dense_forward", "dropout", "elementwise_loss", "gaussian_noise",
+    "lion", "log_softmax_backward", "log_softmax_forward", "max_norm", "momentum", "multi_class_hinge",
+    "nadam", "nesterov", "penalty", "prelu_backward_input", "prelu_backward_parameters", "prelu_forward",
+    "rmsprop", "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "row_normalize",
+    "row_normalize_backward", "sgd", "sigmoid_cross_entropy", "softmax_backward",
+    "softmax_cross_entropy", "softmax_focal", "softmax_forward", "squared_error", "standardize",
+    "standardize_backward",
 ]
 
 Array = np.ndarray
@@ -136,8 +138,7 @@ class _Op:
         numbers = tuple(_number(n, value) for n, value in zip(self.schema.scalars, scalars, strict=False))
         rate, update = _number("rate", rate), checks.positive_int("update", update)
         arrays = [_plain(o, value) for o, value in zip(self.operands, given, strict=False)]
-        leader = arrays[self.n_inputs if self.in_place else 0]
-        dtype = leader.dtype if leader is not None and leader.dtype in _REALS else np.dtype(np.float64)
+        dtype = _real(arrays[self.n_inputs if self.in_place else 0])
         if self.in_place:
             for o, value in zip(self.operands[self.n_inputs:], given[self.n_inputs:], strict=True):
                 _check_writable(o, value, dtype)
@@ -169,6 +170,11 @@ class _Op:
         call(self.schema.name, [*arrays, *made, *absent], weight_sum=weight_sum, rate=rate, update=update,
              **settings)
         return tuple(made) if len(made) > 1 else made[0] if made else None
+
+
+def _real(leader: np.ndarray | None) -> np.dtype:
+    """The dtype that the first array chooses."""
+    return leader.dtype if leader is not None and leader.dtype in _REALS else np.dtype(np.float64)
 
 
 def _number(name: str, value: Any) -> float:
@@ -264,6 +270,11 @@ _elementwise_loss = _op("elementwise_loss", _OF_ROWS)
 _multi_class_hinge = [_op("multi_class_hinge", _OF_LABELS, hardest=h) for h in (0, 1)]
 _cosine_distance = _op("cosine_distance", _OF_ROWS)
 _standardize = _op("standardize", "x:bn mean:n scale:n -> y:bn")
+_standardize_backward = _op("standardize_backward", "dy:bn scale:n -> dx:bn")
+_NORMS = {"l1": 1, "l2": 2}
+_row_normalize = {k: _op("row_normalize", "x:bn -> y:bn", order=n) for k, n in _NORMS.items()}
+_row_normalize_backward = {k: _op("row_normalize_backward", "dy:bn x:bn -> dx:bn", order=n)
+                           for k, n in _NORMS.items()}
 _sgd = _op("sgd", "dw:* => w:*")
 _momentum = _op("momentum", "dw:* => w:* velocity:*")
 _nesterov = _op("nesterov", "dw:* => w:* velocity:*")
@@ -276,7 +287,6 @@ _rmsprop_centered_momentum = _op("rmsprop_centered_momentum", "dw:* => w:* squar
 _adadelta = _op("adadelta", "dw:* => w:* square:* square_step:*")
 _amsgrad = _op("amsgrad", "dw:* => w:* mean:* square:* largest:*", correct=1)
 _nadam = _op("nadam", "dw:* => w:* mean:* square:*", correct=1)
-_adamw = _op("adamw", "dw:* => w:* mean:* square:*", correct=1)
 _lion = _op("lion", "dw:* => w:* mean:*")
 
 
@@ -434,6 +444,27 @@ def standardize(x: Any, mean: Any, scale: Any) -> np.ndarray:
     return _standardize((x, mean, scale))
 
 
+def standardize_backward(dy: Any, scale: Any) -> np.ndarray:
+    """dx_ij = dy_ij scale_j, dy (B, n)."""
+    return _standardize_backward((dy, scale))
+
+
+def row_normalize(x: Any, norm: str = "l2") -> np.ndarray:
+    """y_i = x_i / |x_i| for each row of x (B, n), by its norm "l2" or "l1"; a row of zeros stays.
+
+    Examples
+    --------
+    >>> row_normalize([[3.0, 1.0]], "l1")
+    array([[0.75, 0.25]])
+    """
+    return checks.lookup("norm", norm, _row_normalize)((x,))
+
+
+def row_normalize_backward(dy: Any, x: Any, norm: str = "l2") -> np.ndarray:
+    """dx_i = (dy_i - u_i sum_j dy_ij y_ij) / |x_i|: u is y for "l2", sign(x) for "l1"."""
+    return checks.lookup("norm", norm, _row_normalize_backward)((dy, x))
+
+
 def sgd(dw: Any, w: np.ndarray, rate: float) -> None:
     """w -= rate dw, in place.
 
@@ -478,8 +509,8 @@ def nadam(dw: Any, w: Array, mean: Array, square: Array, rate: float, update: in
 
 def adamw(dw: Any, w: Array, mean: Array, square: Array, rate: float, update: int, beta_1: float = 0.9,
           beta_2: float = 0.999, epsilon: float = 1e-8, weight_decay: float = 0.01) -> None:
-    """AdamW's `update`-th step, in place; see `fastnn.AdamW`."""
-    _adamw((dw, w, mean, square), None, (1.0, beta_1, beta_2, epsilon, 0.0, weight_decay), rate, update)
+    """AdamW's `update`-th step, in place: w *= 1 - rate weight_decay, then Adam's; see `fastnn.AdamW`."""
+    _adam((dw, w, mean, square), None, (1.0, beta_1, beta_2, epsilon, 0.0, weight_decay), rate, update)
 
 
 def lion(dw: Any, w: Array, mean: Array, rate: float, beta_1: float = 0.9, beta_2: float = 0.99,
@@ -520,3 +551,145 @@ def adadelta(dw: Any, w: Array, square: Array, square_step: Array, rate: float =
              epsilon: float = 1e-6) -> None:
     """A step of `fastnn.AdaDelta`, in place."""
     _adadelta((dw, w, square, square_step), None, (1.0, 0.0, rho, epsilon), rate)
+
+
+# ------------------------------------------------------------------- noise, penalties, clipping, constraints
+
+def _array(name: str, value: Any, dims: str) -> np.ndarray:
+    """A new array of what was given, as the kernels take it; `dims` as in a signature."""
+    operand = _operand(f"{name}:{dims}")
+    array = _plain(operand, value)
+    assert array is not None
+    return _fitted(operand, array, _real(array), {}).copy()
+
+
+def dropout(x: Any, rate: float, seed: int = 0, update: int = 1, instance: int = 0) -> np.ndarray:
+    """Each value zero with probability `rate`, else divided by 1 - rate: "inverted" dropout.
+
+    Parameters
+    ----------
+    x : array_like, shape (B, n)
+        Values; or a gradient dy, since the same call with the same numbers takes that down: dx.
+    rate : float
+        0 <= rate < 1.
+    seed, update, instance : int
+        What the mask depends on, besides row and column: the seed of a model or of its `fastnn.Dropout`, the
+        number of the update (from 1), which of the model's random layers it is (from 0).
+
+    Returns
+    -------
+    ndarray, shape (B, n)
+        Of x's dtype.
+
+    Examples
+    --------
+    >>> y = dropout(np.ones((100, 50)), 0.2, seed=1)
+    >>> np.unique(y).tolist(), bool(0.78 < (y > 0).mean() < 0.82)
+    ([0.0, 1.25], True)
+    """
+    return _noisy("dropout", x, seed, update, instance, share=checks.fraction("rate", rate))
+
+
+def gaussian_noise(x: Any, stddev: float, seed: int = 0, update: int = 1, instance: int = 0) -> np.ndarray:
+    """y = x + stddev z, z standard normal: x (B, n); seed, update and instance as for `dropout`.
+
+    Its gradient is the identity, dx = dy.
+
+    Examples
+    --------
+    >>> y = gaussian_noise(np.zeros((100, 50)), 0.1, seed=1)
+    >>> bool(0.095 < y.std() < 0.105), bool((y == gaussian_noise(np.zeros((100, 50)), 0.1, seed=1)).all())
+    (True, True)
+    """
+    deviation = checks.positive_float("stddev", stddev, allow_zero=True)
+    return _noisy("gaussian_noise", x, seed, update, instance, deviation=deviation)
+
+
+def _noisy(name: str, x: Any, seed: int, update: int, instance: int, **settings: Any) -> np.ndarray:
+    x = _array("x", x, "bn")
+    y = np.empty_like(x)
+    if x.size:
+        call(name, (x, y), seed=checks.positive_int("seed", seed, minimum=0) % 2 ** 64, own_seed=-1,
+             update=checks.positive_int("update", update),
+             instance=checks.positive_int("instance", instance, minimum=0), **settings)
+    return y
+
+
+def penalty(w: Any, l1: float = 0.0, l2: float = 0.0) -> tuple[float, np.ndarray]:
+    """The penalty l1 sum |w| + l2 / 2 sum w^2 on w (n,) or (rows, n), and its gradient l1 sign(w) + l2 w.
+
+    See `fastnn.L1`, `fastnn.L2` and `fastnn.ElasticNet`.
+
+    Examples
+    --------
+    >>> penalty([3.0, -4.0], l1=1.0, l2=2.0)
+    (32.0, array([ 7., -9.]))
+    """
+    w = _array("w", w, "*")
+    dw, rows = np.zeros_like(w), np.empty(len(w) if w.ndim == 2 else 1)
+    call("penalty", (w, dw, rows), l1=checks.positive_float("l1", l1, allow_zero=True),
+         l2=checks.positive_float("l2", l2, allow_zero=True))
+    return call("penalty_sum", (rows,), real=w.dtype), dw
+
+
+def clip_value(dw: Any, limit: float) -> np.ndarray:
+    """min(max(dw, -limit), limit), dw (n,) or (rows, n); a new array.
+
+    Examples
+    --------
+    >>> clip_value([3.0, -4.0], 3.5)
+    array([ 3. , -3.5])
+    """
+    dw = _array("dw", dw, "*")
+    call("clip_value", (dw,), limit=checks.positive_float("limit", limit))
+    return dw
+
+
+def clip_norm(dw: Any, limit: float) -> np.ndarray:
+    """dw limit / |dw| where the Euclidean norm |dw| is above limit, else dw: (n,) or (rows, n); a new array.
+
+    Examples
+    --------
+    >>> clip_norm([3.0, -4.0], 1.0).round(9)
+    array([ 0.6, -0.8])
+    """
+    return clip_global_norm([dw], limit)[0]
+
+
+def clip_global_norm(gradients: Sequence[Any], limit: float) -> list[np.ndarray]:
+    """The arrays scaled by one factor, so that the Euclidean norm of all together is at most limit.
+
+    Pascanu, Mikolov and Bengio 2013; each (n,) or (rows, n). A new array for each.
+
+    Examples
+    --------
+    >>> [g.round(9).tolist() for g in clip_global_norm([[3.0], [[-4.0]]], 1.0)]
+    [[0.6], [[-0.8]]]
+    """
+    limit = checks.positive_float("limit", limit)
+    arrays = [_array("dw", dw, "*") for dw in gradients]
+    total: np.ndarray | None = None
+    for dw in arrays:
+        rows, before = np.empty(len(dw) if dw.ndim == 2 else 1), total
+        total = np.empty(1)
+        call("row_squares", (dw, rows))
+        call("norm_square", (rows, before, total), real=dw.dtype)
+    for dw in arrays:
+        call("clip_norm", (total, dw), limit=limit, real=dw.dtype)
+    return arrays
+
+
+def max_norm(w: Any, limit: float) -> np.ndarray:
+    """w (n_in, n_out) with each column longer than limit scaled back to that length; a new array.
+
+    See `fastnn.MaxNorm`.
+
+    Examples
+    --------
+    >>> max_norm([[3.0, 0.3], [4.0, 0.4]], 1.0).round(9)
+    array([[0.6, 0.3],
+           [0.8, 0.4]])
+    """
+    w = _array("w", w, "io")
+    call("max_norm", (w,), limit=checks.positive_float("limit", limit))
+    return w

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import checks
 from .backends import Pass
-from .compilation import X_SLOT, Compiled, Entry
+from .compilation import DX_SLOT, X_SLOT, Compiled, Entry
 from .layers import AdaptedLayer
 from .layers.inputs import Rows
 
@@ -61,31 +61,50 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
 class BoundModel:
     """A model on fixed samples: the loss and its gradient as functions of the live parameters.
 
-    `fastnn.Sequential.bind` makes it and looks at the samples.
+    `fastnn.Sequential.bind` makes it and looks at the samples. `part` is "" for the whole loss, "data" for
+    the mean over the rows alone, "penalty" for what regularizers add. Layers behave as in the next step of
+    training.
     """
 
     def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> None:
         self.model, self.X, self.y, self.weight = model, X, y, weight
 
-    def loss(self) -> float:
-        """The mean loss with its penalties, forward only; layers behave as in the next step of training."""
-        entry, rows = Entry("loss", self.y.ndim == 1, self.weight is not None), max(1, len(self.X))
-        model = self.model
+    def loss(self, part: str = "") -> float:
+        """The loss, forward only."""
+        if part == "penalty":
+            return self._run("loss", part)
+        entry = Entry("loss", self.y.ndim == 1, self.weight is not None, part=part)
+        model, rows = self.model, max(1, len(self.X))
         return forward_pass(model._compiled, entry, self.X, self.y, self.weight, None, rows, model.seed,
                             model.update_count)
 
-    def gradients(self) -> dict[str, np.ndarray]:
-        """The gradient of the loss for every parameter, as views that the next call overwrites."""
-        model = self.model
-        entry = Entry("gradient", self.y.ndim == 1, self.weight is not None)
-        X = _as_gatherable(self.X, model.dtype)
+    def gradients(self, part: str = "") -> dict[str, np.ndarray]:
+        """The gradient for every parameter that is trained, as views that the next call overwrites."""
+        if part == "penalty":
+            self.model._numbers.memory.gradients[...] = 0  # penalties add to them
+        self._run("gradient", part)
+        return self.model._numbers.named_gradients()
+
+    def input_gradient(self) -> np.ndarray:
+        """The gradient of the loss for the samples, in their shape: what a saliency map shows."""
+        dx = np.empty((len(self.X), math.prod(self.model.input_shape)), self.model.dtype)
+        self._run("gradient", "data", dx)
+        return dx.reshape(self.X.shape)
+
+    def _run(self, kind: str, part: str, dx: np.ndarray | None = None) -> float:
+        """Run an entry on all samples at once; the loss."""
+        model, weight = self.model, self.weight
+        X, y = _as_gatherable(self.X, model.dtype), self.y
+        entry = Entry(kind, y.ndim == 1, weight is not None, part=part, dx=dx is not None)
+        losses = np.zeros(1)
         with model._compiled.borrow(entry, len(X)) as run:
-            for slot, array in enumerate((X, self.y, self.weight)):
+            for slot, array in enumerate((X, y, weight)):
                 run.bind(slot, array)
-            run.begin(Pass(len(X), len(X), len(X), row_weight=self.weight, losses=np.zeros(1),
+            run.bind(DX_SLOT, dx)
+            run.begin(Pass(len(X), len(X), len(X), row_weight=weight, losses=losses,
                            update_count=model.update_count, seed=model.seed))
             run.execute(0, 1)
-        return model._numbers.named_gradients()
+        return float(losses[0])
 
 
 def nonfinite_row(X: np.ndarray, y: np.ndarray | None, row: int, dtype: np.dtype) -> ValueError:

@@ -1,6 +1,7 @@
 """Layers that normalise the inputs of a network: Standardize, MinMax, RowNormalize, PCAWhitening.
 
-They stand before every layer with weights, so that no gradient passes through them.
+They stand before every layer with weights, so that training sends no gradient through them; the gradient of
+the inputs passes all the same.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ CONSTANT = 1e-12  # a feature whose spread is less of its size does not vary, it
 
 
 class InputLayer(Layer):
-    """What every layer of this file is: a function of the inputs alone, without a gradient."""
+    """What every layer of this file is: a function of the inputs alone; no training goes through it."""
 
     reads_unpadded = True
 
     def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
-        if need_dx:
-            raise ValueError(f"layer {self.name!r}: {type(self).__name__} must come before every layer with "
-                             "weights")
-        return None
+        return self.input_gradient(builder, dy) if need_dx else None
+
+    def input_gradient(self, builder: Builder, dy: Operand) -> Operand:
+        """Emit what makes the gradient of the layer's input from that of its output."""
+        raise NotImplementedError
 
 
 class AdaptedLayer(InputLayer):
@@ -45,6 +47,11 @@ class AdaptedLayer(InputLayer):
     def statistics(self, rows: Rows, block: int = 4096) -> dict[str, np.ndarray]:
         """The persistent arrays for these rows, samples as they reach the layer, read `block` at a time."""
         raise NotImplementedError
+
+    def input_gradient(self, builder: Builder, dy: Operand) -> Operand:
+        dx = builder.arena(dy.shape)
+        builder.emit("standardize_backward", dy, builder.persistent_array(self.persistent["scale"]), dx)
+        return dx
 
     def blocks(self, rows: Rows, block: int) -> Iterator[np.ndarray]:
         """The rows as float64 (n, features), `block` at a time; an error names one that is not finite."""
@@ -220,7 +227,13 @@ class RowNormalize(InputLayer):
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
         y = builder.arena(x.shape)
         builder.emit("row_normalize", x, y, order=self.order)
+        builder.saved[self] = x
         return y
+
+    def input_gradient(self, builder: Builder, dy: Operand) -> Operand:
+        dx = builder.arena(dy.shape)
+        builder.emit("row_normalize_backward", dy, builder.saved[self], dx, order=self.order)
+        return dx
 
 
 class PCAWhitening(AdaptedLayer):
@@ -309,3 +322,9 @@ class PCAWhitening(AdaptedLayer):
         builder.emit("standardize", x, mean, scale, centred)
         builder.emit("dense_forward", centred, directions, None, y, None, activation="identity", alpha=0.0)
         return y
+
+    def input_gradient(self, builder: Builder, dy: Operand) -> Operand:
+        dx = builder.arena(("B", math.prod(self.input_shape)))
+        directions = builder.persistent_array(self.persistent["directions"])
+        builder.emit("dense_backward_input", dy, directions, None, dx, activation="identity")
+        return dx

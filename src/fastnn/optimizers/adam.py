@@ -30,7 +30,7 @@ class Adam(Optimizer):
         Add epsilon to the root before the bias correction, sqrt(v) + epsilon: the form at the end of the
         paper's section 2, and Keras's.
     **common
-        `rate_factors` and clipping, as for `Optimizer`.
+        `rate_factors`, `weight_decay` and clipping, as for `Optimizer`.
 
     Examples
     --------
@@ -160,7 +160,8 @@ class AdamW(Adam):
     learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat, **common
         As for `Adam`.
     weight_decay : float
-        0.01 as in PyTorch. It applies to every parameter, biases included.
+        0.01 as in PyTorch. It applies to every parameter, biases included. The decay of every `Optimizer`;
+        this is `Adam` with another default.
 
     Notes
     -----
@@ -180,16 +181,11 @@ class AdamW(Adam):
     0.95
     """
 
-    op = "adamw"
-
     def __init__(self, learning_rate: Rate = 1e-3, beta_1: float = 0.9, beta_2: float = 0.999,
                  epsilon: float = 1e-8, weight_decay: float = 0.01, bias_correction: bool = True,
                  epsilon_hat: bool = False, **common: Any) -> None:
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat, **common)
-        self.weight_decay = checks.positive_float("weight_decay", weight_decay, allow_zero=True)
-
-    def scalars(self) -> dict[str, Any]:
-        return {**super().scalars(), "decay": self.weight_decay}
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, bias_correction, epsilon_hat,
+                         weight_decay=weight_decay, **common)
 
     def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "weight_decay": self.weight_decay}
@@ -227,12 +223,11 @@ class Lion(Optimizer):
 
     def __init__(self, learning_rate: Rate = 1e-4, beta_1: float = 0.9, beta_2: float = 0.99,
                  weight_decay: float = 0.0, **common: Any) -> None:
-        super().__init__(learning_rate, **common)
+        super().__init__(learning_rate, weight_decay=weight_decay, **common)
         self.beta_1, self.beta_2 = checks.fraction("beta_1", beta_1), checks.fraction("beta_2", beta_2)
-        self.weight_decay = checks.positive_float("weight_decay", weight_decay, allow_zero=True)
 
     def scalars(self) -> dict[str, Any]:
-        return {**super().scalars(), "beta1": self.beta_1, "beta2": self.beta_2, "decay": self.weight_decay}
+        return {**super().scalars(), "beta1": self.beta_1, "beta2": self.beta_2}
 
     def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2,

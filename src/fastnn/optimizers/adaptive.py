@@ -24,7 +24,7 @@ class AdaGrad(Optimizer):
     epsilon_inside : bool
         sqrt(s + epsilon) for the denominator, as in Keras.
     **common
-        `rate_factors` and clipping, as for `Optimizer`.
+        `rate_factors`, `weight_decay` and clipping, as for `Optimizer`.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class RMSprop(Optimizer):
     rate_outside : bool
         v = momentum v - d, w += rate v, as in PyTorch: the same until the rate changes.
     **common
-        `rate_factors` and clipping, as for `Optimizer`.
+        `rate_factors`, `weight_decay` and clipping, as for `Optimizer`.
 
     Notes
     -----
@@ -146,7 +146,7 @@ class AdaDelta(Optimizer):
     epsilon : float
         1e-6 as in the paper and PyTorch; it sets the size of the first steps.
     **common
-        `rate_factors` and clipping, as for `Optimizer`.
+        `rate_factors`, `weight_decay` and clipping, as for `Optimizer`.
 
     Examples
     --------

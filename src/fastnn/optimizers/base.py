@@ -26,6 +26,9 @@ class Optimizer:
     rate_factors : mapping of str to float, optional
         What the rate is multiplied by in some layers, by the name of a layer ("dense_1") or of a parameter
         ("dense_1.bias", which goes before the layer's). 0 leaves it as it is.
+    weight_decay : float
+        Decoupled decay: ``w *= 1 - rate weight_decay`` before each step, for every parameter, biases
+        included. 0 for none; see the notes.
     **clipping : float
         One of `clipnorm`, `clipvalue` and `global_clipnorm`: see `fastnn.Clipping`.
 
@@ -37,8 +40,14 @@ class Optimizer:
     Notes
     -----
     Every parameter takes every step, also where its gradient is exactly zero: velocities go on and running
-    averages decay there. Rows of a table that a batch does not use are no exception, so the state never
-    depends on which rows a gradient mentions.
+    averages decay there. The one exception are the rows of a table whose gradient names the rows it is of:
+    `fastnn.optimizers` says, optimizer by optimizer, what that means.
+
+    There are two kinds of weight decay. `weight_decay` is the decoupled one (Loshchilov and Hutter 2019): it
+    acts on the weight itself, no running average, velocity or clipping sees it; it is multiplied by the rate
+    (and a layer's rate factor), as in Keras and PyTorch's AdamW. The coupled one is `fastnn.L2`, a term
+    ``l2 w`` of the gradient, which Adam divides by its root like the rest of it: what PyTorch calls
+    ``weight_decay`` in SGD, Adam and the others but AdamW. For `SGD` without momentum the two are the same.
 
     Examples
     --------
@@ -50,10 +59,11 @@ class Optimizer:
     [0.1, 0.05, 0.033, 0.025]
     """
 
-    def __init__(self, learning_rate: Rate = 0.01, rate_factors: Factors = None,
+    def __init__(self, learning_rate: Rate = 0.01, rate_factors: Factors = None, weight_decay: float = 0.0,
                  **clipping: float | None) -> None:
         self.clipping = Clipping(**clipping)
         self.learning_rate = schedules.get(learning_rate)
+        self.weight_decay = checks.positive_float("weight_decay", weight_decay, allow_zero=True)
         if rate_factors is not None and not isinstance(rate_factors, Mapping):
             raise TypeError("rate_factors: expected a dict from names of layers or parameters to numbers, "
                             f"got {checks.describe(rate_factors)}")
@@ -95,7 +105,7 @@ class Optimizer:
     def scalars(self) -> dict[str, Any]:
         """The op's settings; learning rate and momentum come with each step."""
         return {"correct": 0, "rate_outside": 0, "whole_first": 0, "rate_factor": 1.0, "beta1": 0.0,
-                "beta2": 0.0, "epsilon": 0.0, "epsilon_inside": 0.0, "decay": 0.0,
+                "beta2": 0.0, "epsilon": 0.0, "epsilon_inside": 0.0, "decay": self.weight_decay,
                 "momentum_decay": 0.0}
 
     def emit(self, builder: Builder, segment: Segment) -> None:
@@ -119,8 +129,9 @@ class Optimizer:
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""
-        factors = {"rate_factors": self.rate_factors} if self.rate_factors else {}
-        return {"learning_rate": self.learning_rate, **factors, **self.clipping.get_config()}
+        rare = {"rate_factors": self.rate_factors, "weight_decay": self.weight_decay}
+        given = {name: value for name, value in rare.items() if value}
+        return {"learning_rate": self.learning_rate, **given, **self.clipping.get_config()}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"

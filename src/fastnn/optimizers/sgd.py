@@ -27,7 +27,7 @@ class SGD(Optimizer):
     whole_first : bool
         No dampening in the first step, as in PyTorch.
     **common
-        `rate_factors` and clipping, as for `Optimizer`.
+        `rate_factors`, `weight_decay` and clipping, as for `Optimizer`.
 
     Raises
     ------

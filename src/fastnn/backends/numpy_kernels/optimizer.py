@@ -16,14 +16,16 @@ CORRECTION_BEFORE_EPSILON = 2
 
 
 def optimizer(operands: str, n_flops: int) -> Callable:
-    """Register a function of (dw, w, *states, rates) as an optimizer's op.
+    """Register a function of (dw, w, *states, rates) as an optimizer's op, behind decoupled weight decay.
 
     It also serves inside dense_backward_update.
     """
 
     def register(rule: Callable) -> Callable:
         def kernel(dw, w, *states, step, **settings):
-            rule(dw, w, *states, Rates(w.dtype.type, rule.__name__, step, **settings))
+            rates = Rates(w.dtype.type, rule.__name__, step, **settings)
+            w *= rates.shrink
+            rule(dw, w, *states, rates)
 
         kernel.__name__, kernel.__doc__ = rule.__name__, rule.__doc__
         op(operands, dims=DIMS, scalars=SCALARS, owned=operands.replace("->", ""), in_place=True,
@@ -197,16 +199,8 @@ def nadam(dw, w, mean, square, r):
     w -= (r.ahead_rate * mean + r.now_rate * dw) / (np.sqrt(square) * r.root_correction + r.epsilon)
 
 
-@optimizer("dw -> w mean square", 13)
-def adamw(dw, w, mean, square, r):
-    """w *= 1 - rate decay, then Adam"""
-    w *= r.shrink
-    adam(dw, w, mean, square, r)
-
-
-@optimizer("dw -> w mean", 9)
+@optimizer("dw -> w mean", 8)
 def lion(dw, w, mean, r):
-    """w *= 1 - rate decay; w -= rate sign(beta1 mean + (1 - beta1) dw); mean = beta2 mean + (1 - beta2) dw"""
-    w *= r.shrink
+    """w -= rate sign(beta1 mean + (1 - beta1) dw); mean = beta2 mean + (1 - beta2) dw"""
     w -= r.rate * np.sign(r.beta1 * mean + r.one_minus_beta1 * dw)
     average(mean, dw, r.beta2, r.one_minus_beta2)
