@@ -6,12 +6,15 @@ import signal
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastnn as fnn
+from fastnn import catalogue
+from fastnn.activations import ACTIVATIONS
 from fastnn.cli import main, make_parser
 from fastnn.data import load_digits, train_test_split
 
@@ -142,7 +145,7 @@ class TestMnist:
 
 class TestErrors:
     @pytest.mark.parametrize(("arguments", "message"), [
-        ([], "required: {train,info}"),
+        ([], "required: {train,info,gradcheck}"),
         (["fly"], "invalid choice: 'fly'"),
         (["train", "--wings", "2"], "unrecognized arguments: --wings 2"),
         (["train", "--epoch", "2"], "unrecognized arguments: --epoch 2"),
@@ -272,3 +275,45 @@ class TestInterrupt:
         monkeypatch.setattr("fastnn.cli.load_digits", interrupt)
         code, lines, err = run("train")
         assert code == 130 and lines == [] and err == "Interrupted before there was anything to keep.\n"
+
+
+class TestGradcheck:
+    def test_table(self, run):
+        code, lines, err = run("gradcheck", "layer dense", "activation relu", "--samples", 5)
+        assert (code, err) == (0, "")
+        assert lines[0].split() == ["case", "backend", "dtype", "values", "kinks", "worst", "tensor", "error",
+                                    "tolerance"]
+        rows = lines[1:-2]
+        backends = 1 + (fnn.backends.isa() is not None)
+        assert len(rows) == 6 * 2 * backends and all(row.endswith("  ok") for row in rows)
+        assert {row.split("  ")[0].strip() for row in rows} == {
+            "layer dense", "layer dense-deep", "layer dense-relu", "layer dense-no-bias",
+            "layer dense-softmax-inside", "activation relu"}
+        assert lines[-1] == f"{len(rows)} of {len(rows)} checks passed"
+
+    def test_options(self, run):
+        before = fnn.backend()
+        code, lines, _ = run("gradcheck", "loss *after softmax labels", "--backend", "numpy", "--dtype",
+                             "float32", "--directions", 2, "--rows", 3, "--seed", 5)
+        assert code == 0 and lines[1].split()[-9:-7] == ["numpy", "float32"] and len(lines) == 4
+        assert fnn.backend() == before
+
+    def test_list_names_everything(self, run):
+        code, lines, _ = run("gradcheck", "--list")
+        assert code == 0 and lines == [case.title for case in catalogue.cases()]
+
+    def test_a_wrong_gradient_is_told(self, run, monkeypatch):
+        relu = ACTIVATIONS["relu"]
+        wrong = replace(relu, slope=lambda y, alpha: 1.1 * relu.slope(y, alpha))
+        monkeypatch.setitem(ACTIVATIONS, "relu", wrong)
+        code, lines, err = run("gradcheck", "activation relu", "activation tanh", "--backend", "numpy")
+        assert (code, err) == (1, "")
+        verdicts = {line.split("  ")[0].strip(): line.split()[-1] for line in lines[1:5]}
+        assert verdicts == {"activation relu": "FAILED", "activation tanh": "ok"}
+        assert "activation relu, numpy: dense.weight, dense.bias, dense_1.weight, dense_1.bias, X" in lines
+        assert any(line.startswith("dense_1.bias") and line.endswith("FAILED") for line in lines)
+        assert lines[-1] == "2 of 4 checks passed, 2 FAILED"
+
+    def test_unknown_name(self, run):
+        code, lines, err = run("gradcheck", "dens3")
+        assert code == 2 and not lines and "argument NAME: nothing is called 'dens3'" in err

@@ -79,7 +79,7 @@ def test_no_layer_left_to_train(backend):
     model = net((0, 1, 2, 3))
     history = model.fit(*data(), epochs=2, shuffle=False, verbose=0)
     assert history["loss"][0] == history["loss"][1] and not ops(model, Phase.BACKWARD)[:-1]
-    assert model.bind(*data()).gradients() == {}
+    assert model.bind(*data()).gradients() == {} and model.copy().snapshot()["states"] == []
 
 
 # --------------------------------------------------------------------------------------- what is computed
@@ -184,6 +184,17 @@ def test_restored_after_divergence_and_by_callbacks(backend):
     assert_same_bits(model.layers[0].weight, before["dense.weight"])
     fnn.find_learning_rate(model, X, y)
     assert_same_bits(model.layers[0].weight, before["dense.weight"])
+
+
+def test_states_of_another_freezing_are_refused():
+    X, y = data()
+    some, whole = net((0, 1)), net()
+    for model in (some, whole):
+        model.train_on_batch(X, y)
+    some.restore(whole.snapshot())
+    assert some.bind(X, y).loss() == whole.bind(X, y).loss()
+    with pytest.raises(ValueError, match=r"dense\.weight, .*were frozen when"):
+        whole.restore(net((0, 1)).snapshot() | {"states": some.snapshot()["states"]})
 
 
 def test_lbfgs_leaves_them_alone(backend):

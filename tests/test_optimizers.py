@@ -318,6 +318,7 @@ def test_lazy_steps_are_as_documented(backend, name):
         assert (np.abs(dense[2]) < np.abs(w[2])).all()  # it decays
 
 
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
 @pytest.mark.parametrize("theirs, make", [
     ("SGD", fnn.SGD), ("Adagrad", fnn.AdaGrad), ("SparseAdam", partial(fnn.Adam, epsilon_hat=True))])
 def test_lazy_steps_of_pytorch(backend, torch, theirs, make):

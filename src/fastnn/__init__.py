@@ -16,6 +16,7 @@ from .callbacks import (
 from .class_weights import balanced_weights
 from .clipping import Clipping
 from .gradcheck import GradientCheck, check_gradients
+from .gradient_error import GradientErrorCurve, gradient_error_curve
 from .history import History
 from .io import load
 from .layers import (
@@ -97,13 +98,14 @@ __all__ = [
     "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay", "CosineDistance", "CosineRestarts",
     "CrossEntropy", "Dense", "Dropout", "EarlyStopping", "ElasticNet", "EntropyDecomposition",
     "ExponentialAverage", "ExponentialDecay", "Flatten", "Focal", "FunctionLoss", "GaussianNoise",
-    "GradientCheck", "HardSigmoid", "Hinge", "History", "Huber", "InverseSquareRootDecay",
-    "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LeakyReLU", "LearningRateSearch",
-    "Lion", "LogCosh", "Loss", "MaxNorm", "MeanSquaredError", "MinMax", "ModelCheckpoint", "Momentum",
-    "MultiClassHinge", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "Poisson",
-    "PolynomialDecay", "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer",
-    "RowNormalize", "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize",
-    "StepDecay", "TopK", "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients",
-    "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads",
-    "initializers", "load", "losses", "schedules", "set_num_threads", "use_backend", "use_isa",
+    "GradientCheck", "GradientErrorCurve", "HardSigmoid", "Hinge", "History", "Huber",
+    "InverseSquareRootDecay", "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LeakyReLU",
+    "LearningRateSearch", "Lion", "LogCosh", "Loss", "MaxNorm", "MeanSquaredError", "MinMax",
+    "ModelCheckpoint", "Momentum", "MultiClassHinge", "NAdam", "Nesterov", "OneCycle", "Optimizer",
+    "PCAWhitening", "PReLU", "Poisson", "PolynomialDecay", "ProgressBar", "Quantile", "RMSprop",
+    "ReduceOnPlateau", "Regularizer", "RowNormalize", "Schedule", "Sequential", "SmoothL1", "SquaredError",
+    "SquaredHinge", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__", "backend",
+    "balanced_weights", "check_gradients", "entropy_decomposition", "find_learning_rate", "fit_lbfgs",
+    "functional", "get_num_threads", "gradient_error_curve", "initializers", "load", "losses", "schedules",
+    "set_num_threads", "use_backend", "use_isa",
 ]

@@ -1,9 +1,10 @@
-"""The command ``fastnn``: train a digit classifier, or say what this installation runs on."""
+"""The command ``fastnn``: train a digit classifier, check gradients, say what this installation runs on."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import itertools
 import math
 import os
 import platform
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +20,7 @@ import numpy as np
 
 import fastnn as fnn
 
-from . import checks
+from . import catalogue, checks
 from .data import load_digits, load_mnist, train_test_split
 from .optimizers import OPTIMIZERS
 
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 2 after a user's error, 130 after Ctrl-C.
+        The exit code: 0, 1 where a gradient is wrong, 2 after a user's error, 130 after Ctrl-C.
 
     Examples
     --------
@@ -90,7 +92,7 @@ def make_parser() -> argparse.ArgumentParser:
     """All flags."""
     parser = Parser(prog="fastnn", description="Neural networks on the CPU.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"fastnn {fnn.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,info}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,info,gradcheck}")
 
     info = commands.add_parser(
         "info", help="say what runs here, and how fast", allow_abbrev=False,
@@ -137,6 +139,24 @@ def make_parser() -> argparse.ArgumentParser:
     flag("--output", metavar="FILE", help="where to save the model; digits.safetensors or mnist.safetensors "
                                           "in this folder if not given")
     flag("--quiet", action="store_true", help="print the last line only")
+    check = commands.add_parser(
+        "gradcheck", help="check every gradient by finite differences", allow_abbrev=False,
+        formatter_class=HelpFormatter,
+        description="Compare backpropagation with finite differences in float64, in a small model for every "
+                    "layer, activation, loss, regularizer, constraint and way of clipping, and for frozen "
+                    "layers. The exit code is 1 if one fails.")
+    check.set_defaults(run=run_gradcheck)
+    flag = check.add_argument
+    flag("names", nargs="*", metavar="NAME",
+         help="check only what has one of these in its name: dense, 'activation relu', 'loss *sigmoid*'")
+    flag("--backend", choices=("native", "numpy", "both"), default="both", help="what computes the gradients")
+    flag("--dtype", choices=("float32", "float64", "both"), default="both", help="in which numbers")
+    flag("--rows", type=whole(1), default=7, metavar="N", help="samples of a check")
+    flag("--samples", type=whole(1), default=20, metavar="N", help="entries checked of each tensor")
+    flag("--directions", type=whole(1), metavar="N",
+         help="derivatives along so many random directions of each tensor, instead of entries")
+    flag("--seed", type=whole(0), default=0, metavar="N", help="fixes weights, samples and what is checked")
+    flag("--list", action="store_true", help="print the names only")
     return parser
 
 
@@ -195,6 +215,38 @@ def run_info(arguments: argparse.Namespace) -> int:
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
     return 0
+
+
+def run_gradcheck(arguments: argparse.Namespace) -> int:
+    """``fastnn gradcheck``."""
+    chosen = [case for case in catalogue.cases() if not arguments.names or any(
+        name in case.title or fnmatch(case.title, name) for name in arguments.names)]
+    if not chosen:
+        raise UsageError("NAME", f"nothing is called {' or '.join(map(repr, arguments.names))}; "
+                                 "fastnn gradcheck --list prints the names")
+    if arguments.list:
+        print("\n".join(case.title for case in chosen))
+        return 0
+    here = ("native", "numpy") if fnn.backends.native else ("numpy",)
+    backends = here if arguments.backend == "both" else (arguments.backend,)
+    dtypes = ("float64", "float32") if arguments.dtype == "both" else (arguments.dtype,)
+    chooses = {"directions": arguments.directions} if arguments.directions else {"samples": arguments.samples}
+    width, failed = max(len(case.title) for case in chosen), []
+    print(f"{'case':<{width}}  backend  dtype    values  kinks  {'worst tensor':<22}    error  tolerance")
+    for backend, dtype, case in itertools.product(backends, dtypes, chosen):
+        with fnn.use_backend(backend):
+            check = case.check(arguments.rows, dtype, arguments.seed, **chooses)
+        worst, values = check.worst, sum(t.checked - t.kinks for t in check.tensors)
+        print(f"{case.title:<{width}}  {backend:<7}  {dtype}  {values:>6}  "
+              f"{sum(t.kinks for t in check.tensors):>5}  {f'{worst.name} {worst.part}':<22}  "
+              f"{worst.error:.1e}    {worst.tolerance:.1e}  {'ok' if check.passed else 'FAILED'}")
+        if not check.passed:
+            failed.append((f"{case.title}, {backend}", check))
+    for title, check in failed:
+        print(f"\n{title}: {', '.join(check.failed)}\n{check}")
+    n = len(backends) * len(dtypes) * len(chosen)
+    print(f"\n{n - len(failed)} of {n} checks passed" + f", {len(failed)} FAILED" * bool(failed))
+    return 1 if failed else 0
 
 
 def run_train(arguments: argparse.Namespace) -> int:

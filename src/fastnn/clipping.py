@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from . import checks
 from .program import Builder, Operand, Segment
@@ -31,8 +34,8 @@ class Clipping:
 
     Notes
     -----
-    A norm is summed in double precision in an order that depends on shapes alone. What `check_gradients` and
-    ``model.bind`` show are the gradients before clipping.
+    A norm is summed in double precision in an order that depends on shapes alone. ``model.bind`` shows the
+    gradients before clipping; `check_gradients` holds those to differences, and what is clipped to `clipped`.
 
     Examples
     --------
@@ -80,6 +83,24 @@ class Clipping:
                 totals = totals[-1:] * len(totals)
             for gradient, total in zip(gradients, totals, strict=True):
                 builder.emit("clip_norm", total, gradient, limit=limit)
+
+    def clipped(self, gradients: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What becomes of gradients, by the formula in float64.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Clipping(clipvalue=1.0).clipped({"w": np.array([3.0, -0.5])})
+        {'w': array([ 1. , -0.5])}
+        """
+        wide = {name: np.asarray(g, np.float64) for name, g in gradients.items()}
+        if (limit := self.limits.get("clipvalue")) is not None:
+            return {name: np.clip(g, -limit, limit) for name, g in wide.items()}
+        norms = {name: float(np.linalg.norm(g)) for name, g in wide.items()}
+        if "global_clipnorm" in self.limits:
+            norms = dict.fromkeys(norms, math.hypot(*norms.values()))
+        longest = next(iter(self.limits.values()), math.inf)
+        return {name: g * (longest / norms[name]) if norms[name] > longest else g for name, g in wide.items()}
 
     def get_config(self) -> dict[str, float]:
         """The arguments that were given."""

@@ -149,7 +149,9 @@ class Compiled:
         if b.differentiates:
             dx = self._emit_backward(b, dy, lowest, entry.dx)
             if entry.dx:
-                assert dx is not None
+                if dx is None:
+                    raise ValueError(f"layer {self.layers[0].name!r}: its backward gives no gradient of the "
+                                     "inputs; with check_gradients(inputs=False) none is asked for")
                 b.emit("store", dx, b.bound(DX_SLOT, ("B", n_in), b.dtype))
         b.phase, b.layer = Phase.BACKWARD, "loss"
         for row_loss, row_weight in b.losses:

@@ -1,164 +1,55 @@
 """The gradient checker: finite differences in float64 against backpropagation.
 
-`numerical_derivative` differentiates a function of one number, `numerical_gradient` a function of an
-array entry by entry with it, `check_gradients` compares a model's gradients with that.
-
-Source: Ridders (1982) and Press et al., Numerical Recipes, 5.7, for extrapolated central differences;
-Moré and Wild (2011), Estimating computational noise, for measuring rounding errors by differences.
+`check_gradients` compares a model's gradients with derivatives of its loss (`fastnn.numerical`), tensor by
+tensor.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import checks
+from .numerical import (
+    SIGNIFICANT,
+    Derivative,
+    directional_derivative,
+    numerical_gradient,
+    rounding_noise,
+)
 
-MAX_HALVINGS = 16    # of the step: 1e-3 ends at 3e-8
-SIGNIFICANT = 20.0   # disagreement of differences, in units of rounding error, that is no accident
-SMALL_MODEL = 2000   # parameters up to which all are checked by default
+SMALL_MODEL = 2000   # entries of all tensors up to which every one is checked by default
 SAMPLES = 100        # of each tensor of a larger model
-
-
-class Derivative(NamedTuple):
-    """What finite differences say about one derivative.
-
-    Attributes
-    ----------
-    value : float
-        The derivative.
-    doubt : float
-        How much differences at neighbouring steps disagree: as small as `rounding` where the function is
-        smooth, about as large as the change of slope where it has a kink.
-    rounding : float
-        The error of `value` that the rounding errors of the function cause.
-    """
-
-    value: float
-    doubt: float
-    rounding: float
-
-
-def numerical_derivative(phi: Callable[[float], float], at: float, step: float = 1e-3,
-                         noise: float | None = None) -> Derivative:
-    """Derivative of a function of one number, by central differences whose step finds itself.
-
-    From three steps h, 2h, 4h come two central differences free of their h^2 error (Richardson) and the
-    gaps between right and left one-sided differences. A smooth function's two central differences agree, and
-    its gaps are a h + b h^3, so a combination of the three vanishes. A kink between the points or at
-    `at` spoils one or the other. The step is halved until both agree to rounding: then the kink, if there was
-    one near by, is outside. Where they never agree, the kink is at `at` itself, and `doubt` tells.
-
-    Parameters
-    ----------
-    phi : callable
-        The function.
-    at : float
-        Where to differentiate.
-    step : float
-        The first, widest step, relative to max(1, abs(at)).
-    noise : float, optional
-        Rounding error of one value of `phi`; by default half a unit in the last place.
-
-    Returns
-    -------
-    Derivative
-
-    Examples
-    --------
-    >>> derivative = numerical_derivative(np.sin, 0.0)
-    >>> round(derivative.value, 10)
-    1.0
-    >>> numerical_derivative(abs, 0.0).doubt
-    2.0
-    """
-    middle = float(phi(at))
-    if noise is None:
-        noise = 0.5 * float(np.spacing(abs(middle)))  # at least: the other values have theirs
-    h = step * max(1.0, abs(at))
-    best = Derivative(np.nan, np.inf, 0.0)
-    central: list[float] = []
-    gap: list[float] = []
-    for _ in range(MAX_HALVINGS):
-        right, left = at + h, at - h
-        up, down = float(phi(right)), float(phi(left))
-        central.append((up - down) / (right - left))
-        gap.append((up - middle) / (right - at) - (middle - down) / (at - left))
-        h /= 2
-        if len(central) < 3:
-            continue
-        coarse, value = ((4 * c - twice) / 3 for twice, c in zip(central[-3:], central[-2:], strict=False))
-        doubt = abs(value - coarse) + abs(16 * gap[-1] - 10 * gap[-2] + gap[-3]) / 7
-        rounding = max(noise, 0.5 * float(np.spacing(max(abs(up), abs(down))))) / (right - at)
-        if doubt + rounding < best.doubt + best.rounding:
-            best = Derivative(value, doubt, rounding)
-        agreed = best.doubt <= max(SIGNIFICANT * best.rounding, 1e-10 * abs(best.value))
-        if agreed or rounding > best.doubt:
-            break
-    return best
-
-
-def numerical_gradient(f: Callable[[], float], x: np.ndarray,
-                       indices: Iterable[tuple[int, ...]] | None = None, step: float = 1e-3,
-                       noise: float | None = None) -> list[Derivative]:
-    """Derivatives of ``f()`` with respect to entries of `x`, which `f` reads.
-
-    Parameters
-    ----------
-    f : callable
-        Takes nothing, returns a float.
-    x : numpy.ndarray
-        float64, writable, a view if need be. Its entries are changed and put back.
-    indices : iterable of tuples, optional
-        Which entries; by default all.
-    step, noise : float
-        See `numerical_derivative`.
-
-    Returns
-    -------
-    list of Derivative
-        One for each index.
-
-    Examples
-    --------
-    >>> x = np.array([1.0, 2.0])
-    >>> [round(d.value, 8) for d in numerical_gradient(lambda: x[0] * x[1] ** 3, x)]
-    [8.0, 12.0]
-    """
-    def derivative(index: tuple[int, ...]) -> Derivative:
-        original = float(x[index])
-
-        def phi(value: float) -> float:
-            x[index] = value
-            return f()
-
-        try:
-            return numerical_derivative(phi, original, step, noise)
-        finally:
-            x[index] = original
-
-    return [derivative(index) for index in (np.ndindex(x.shape) if indices is None else indices)]
+DRAWS = 3            # of a random change of all numbers, to see what rounding does to a gradient
+INPUTS = "X"         # the name of the inputs' row
 
 
 @dataclass(frozen=True)
 class TensorCheck:
-    """The check of one parameter tensor.
+    """The check of one tensor's gradient, of one part of the loss.
 
     Attributes
     ----------
     name, shape
-        Of the tensor.
+        Of the parameter tensor; "X" for the inputs.
+    part : {"data", "penalty", "total", "step"}
+        What was differentiated: the mean over the rows; what regularizers add; the sum of both, as training
+        has it, where there is a penalty. "step" is no derivative: it compares what plain SGD at rate 1 takes
+        from the parameter, after the optimizer's clipping, with the gradient clipped by the formula, and with
+        zero where the parameter is frozen.
     checked : int
-        Entries compared, those at kinks among them.
+        Entries (or directions) compared, those at kinks among them.
     kinks : int
         Entries at which the loss has no derivative, found by its one-sided differences; not judged.
     error : float
         ``|g - n| / (|g| + |n|)`` in Euclidean norms over the entries judged, g from backpropagation and n
         from differences. Where both are so small that rounding decides, the divisor is a floor instead.
+    tolerance : float
+        The largest error that passes: what was asked for, and the rounding errors of backpropagation itself.
     worst_index : tuple of int
-        The entry judged with the largest relative error, None where none was judged.
+        The entry (or the direction's number) judged with the largest relative error, None where none was.
     worst_error, analytic, numeric : float
         Its relative error, its value by backpropagation and by differences.
     passed : bool
@@ -166,10 +57,12 @@ class TensorCheck:
     """
 
     name: str
+    part: str
     shape: tuple[int, ...]
     checked: int
     kinks: int
     error: float
+    tolerance: float
     worst_index: tuple[int, ...] | None
     worst_error: float
     analytic: float
@@ -184,11 +77,13 @@ class GradientCheck:
     Attributes
     ----------
     tensors : list of TensorCheck
-        One for each parameter tensor.
-    loss : float
-        The loss at the parameters checked.
+        One for each tensor and part of the loss.
+    data_loss, penalty : float
+        The two parts of the loss at the parameters checked.
     tolerance : float
-        The largest relative error that passes.
+        The largest relative error that passes, rounding apart.
+    dtype : str
+        Of the backpropagation that was checked.
 
     Examples
     --------
@@ -196,15 +91,22 @@ class GradientCheck:
     >>> model = fnn.Sequential([fnn.Dense(2, "sigmoid")], input_shape=(3,))
     >>> model.compile(loss="squared_error")
     >>> result = fnn.check_gradients(model, np.eye(3), [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    >>> result.passed, result.failed, [tensor.name for tensor in result.tensors]
-    (True, [], ['dense.weight', 'dense.bias'])
+    >>> result.passed, result.failed, [tensor.name for tensor in result.part("data")]
+    (True, [], ['dense.weight', 'dense.bias', 'X'])
     >>> result.worst.error < result.tolerance
     True
     """
 
     tensors: list[TensorCheck]
-    loss: float
+    data_loss: float
+    penalty: float
     tolerance: float
+    dtype: str
+
+    @property
+    def loss(self) -> float:
+        """The whole loss."""
+        return self.data_loss + self.penalty
 
     @property
     def passed(self) -> bool:
@@ -214,43 +116,74 @@ class GradientCheck:
     @property
     def failed(self) -> list[str]:
         """Names of the tensors that did not pass."""
-        return [tensor.name for tensor in self.tensors if not tensor.passed]
+        return list(dict.fromkeys(tensor.name for tensor in self.tensors if not tensor.passed))
 
     @property
     def worst(self) -> TensorCheck:
-        """The tensor with the largest error; not-a-number counts as largest."""
-        return max(self.tensors, key=lambda tensor: np.inf if np.isnan(tensor.error) else tensor.error)
+        """The tensor whose error is largest beside its tolerance; not-a-number counts as largest."""
+        return max(self.tensors, key=lambda t: np.inf if np.isnan(t.error) else t.error / t.tolerance)
+
+    def part(self, part: str) -> list[TensorCheck]:
+        """The rows of one part: "data", "penalty", "total" or "step"."""
+        return [tensor for tensor in self.tensors if tensor.part == part]
 
     def __str__(self) -> str:
         judged = sum(tensor.checked - tensor.kinks for tensor in self.tensors)
         kinks = sum(tensor.kinks for tensor in self.tensors)
-        title = (f"Gradient check {'passed' if self.passed else 'FAILED'}: {judged} entries of "
-                 f"{len(self.tensors)} tensors compared, {kinks} at kinks left out, loss {self.loss:.6g}, "
-                 f"tolerance {self.tolerance:.1e}")
-        rows = [("tensor", "shape", "checked", "kinks", "error", "worst entry", "its error",
-                 "backpropagation", "differences", "")]
+        losses = f"loss {self.data_loss:.6g}" + (f" and penalty {self.penalty:.6g}" if self.penalty else "")
+        names = {tensor.name for tensor in self.tensors}
+        verdict = "passed" if self.passed else "FAILED"
+        title = (f"Gradient check of {self.dtype} {verdict}: {judged} values of {len(names)} tensors "
+                 f"compared, {kinks} at kinks left out, {losses}")
+        rows = [("tensor", "part", "shape", "checked", "kinks", "error", "tolerance", "worst entry",
+                 "its error", "backpropagation", "differences", "")]
         for t in self.tensors:
             verdict = "ok" if t.passed else "FAILED" if t.worst_index is not None else "only kinks"
             worst = ("-",) * 4 if t.worst_index is None else (
                 str(list(t.worst_index)), f"{t.worst_error:.1e}", f"{t.analytic:.9e}", f"{t.numeric:.9e}")
-            rows.append((t.name, str(t.shape), str(t.checked), str(t.kinks), f"{t.error:.1e}", *worst,
-                         verdict))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        left = (0, 1, 9)  # columns of words; numbers go to the right
-        lines = ("  ".join(cell.ljust(width) if i in left else cell.rjust(width)
-                           for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-                 for row in rows)
-        return "\n".join((title, *lines))
+            rows.append((t.name, t.part, str(t.shape), str(t.checked), str(t.kinks), f"{t.error:.1e}",
+                         f"{t.tolerance:.1e}", *worst, verdict))
+        return "\n".join([title, *table(rows, left=(0, 1, 2, 11))])
 
     __repr__ = __str__
 
 
-def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, step: float = 1e-3,
-                    tolerance: float = 1e-7, samples: int | None = None, seed: int = 0) -> GradientCheck:
+def table(rows: Sequence[tuple[str, ...]], left: tuple[int, ...]) -> list[str]:
+    """The rows as aligned lines; the columns `left` hold words, the others numbers."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) if i in left else cell.rjust(width)
+                      for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+            for row in rows]
+
+
+class _Settings(NamedTuple):
+    step: float
+    tolerance: float
+    floor: float
+    samples: int
+    directions: int | None
+    seed: int
+
+
+class _Part(NamedTuple):
+    """A part of the loss: its value as a function of arrays that can be moved, and its gradient for each."""
+
+    name: str
+    loss: Callable[[], float]
+    gradients: dict[str, np.ndarray]
+    rounding: dict[str, float]  # norm of the rounding errors that a gradient may have
+    noise: float  # rounding error of a value of the loss
+
+
+def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, dtype: Any = "float64",
+                    step: float = 1e-3, tolerance: float = 1e-7, floor: float = 1e-12,
+                    samples: int | None = None, directions: int | None = None, inputs: bool = True,
+                    seed: int = 0) -> GradientCheck:
     """Compare a model's gradients by backpropagation with finite differences of its loss.
 
-    Works on a float64 copy; the model itself is not touched. A few rows do, and fewer rows mean fewer
-    kinks near by.
+    Each parameter tensor that is trained, and the inputs: the loss of the data and the penalties of
+    regularizers apart, then their sum, and the step that comes of it. Works on a copy; the model itself is
+    not touched. A few rows do, and fewer rows mean fewer kinks near by.
 
     Parameters
     ----------
@@ -260,21 +193,40 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, st
         Samples and targets, all used at once.
     sample_weight : array-like, optional
         One weight per row.
+    dtype : {"float64", "float32"}
+        Of the backpropagation. The differences are taken in float64 at the same numbers.
     step : float
         The widest step of the differences, relative to max(1, abs(parameter)). It shrinks by itself
-        where the loss is strongly curved or has a kink near by, see `numerical_derivative`.
+        where the loss is strongly curved or has a kink near by, see `fastnn.numerical`.
     tolerance : float
-        Largest relative error of a tensor that passes.
+        Largest relative error of a tensor that passes, beside rounding.
+    floor : float
+        Two gradients (of a tensor, by norm) that differ by less count as equal, however small they are.
     samples : int, optional
         Entries checked per tensor: half of them those with the largest gradients, the others drawn at
-        random. By default all in a model of up to 2,000 parameters, else 100.
+        random. By default all where there are up to 2,000, inputs included, else 100.
+    directions : int, optional
+        Move each tensor as a whole along so many random directions instead, and compare derivatives along
+        them: the cost does not grow with the number of parameters. An error in any entry shows, not where.
+    inputs : bool
+        Check the gradient of the inputs too, whose name is "X".
     seed : int
-        Of the draw.
+        Of the draws.
 
     Returns
     -------
     GradientCheck
         With ``passed``; print it for the table.
+
+    Notes
+    -----
+    Random layers hold their mask and their noise: they draw what the next step of training would.
+
+    What rounding may do to backpropagation is measured: rounding errors act as changes of the numbers that
+    enter by less than epsilon times the length of the longest sum (Higham, "Accuracy and Stability of
+    Numerical Algorithms", 3.1). So all parameters, inputs and targets are changed at random by one epsilon of
+    `dtype`, three times; the largest change of a tensor's gradient, and an epsilon of the gradient itself,
+    times that length, add to its tolerance. In float64 that is far below 1e-7; in float32 it decides.
 
     Examples
     --------
@@ -284,32 +236,98 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, st
     >>> X = np.random.default_rng(0).standard_normal((8, 5))
     >>> fnn.check_gradients(model, X, np.arange(8) % 3).passed
     True
+    >>> fnn.check_gradients(model, X, np.arange(8) % 3, dtype="float32", directions=4).passed
+    True
     """
+    if samples is not None and directions is not None:
+        raise ValueError("samples: expected without directions, got both")
     step = checks.positive_float("step", step)
     tolerance = checks.positive_float("tolerance", tolerance)
+    floor = checks.positive_float("floor", floor, allow_zero=True)
     seed = checks.positive_int("seed", seed, minimum=0)
-    copy = model.copy(dtype="float64")
-    bound = copy.bind(X, y, sample_weight)
-    parameters = copy.named_parameters()
+    inputs = checks.boolean("inputs", inputs)
+    judged, exact = bound_twice(model, checks.float_dtype("dtype", dtype), X, y, sample_weight)
+    parameters = exact.model.named_parameters()
     if not parameters:
         raise ValueError("model must have parameters to check the gradients of, got none; "
                          "add a layer such as Dense")
+    data_loss = exact.loss("data")
+    if not np.isfinite(data_loss):
+        raise ValueError(f"the model's loss is {data_loss}, which has no gradient; "
+                         "use smaller weights or inputs")
+    tensors = {name: parameters[name] for name in exact.gradients()} | ({INPUTS: exact.X} if inputs else {})
     if samples is None:
-        small = sum(parameter.size for parameter in parameters.values()) <= SMALL_MODEL
-        samples = SMALL_MODEL if small else SAMPLES
-    samples = checks.positive_int("samples", samples)
-    loss = bound.loss()
-    if not np.isfinite(loss):
-        raise ValueError(f"the model's loss is {loss}, which has no gradient; use smaller weights or inputs")
-    gradients = {name: np.array(gradient) for name, gradient in bound.gradients().items()}
-    noise = _rounding_noise(bound.loss, list(parameters.values()), step)
-    tensors = []
-    for number, (name, gradient) in enumerate(gradients.items()):
-        parameter = parameters[name]
-        indices = _sample(gradient, samples, np.random.default_rng([seed, number]))
-        numeric = numerical_gradient(bound.loss, parameter, indices, step, noise)
-        tensors.append(_compare(name, gradient, indices, numeric, tolerance))
-    return GradientCheck(tensors, loss, tolerance)
+        samples = SMALL_MODEL if sum(a.size for a in tensors.values()) <= SMALL_MODEL else SAMPLES
+    settings = _Settings(step, tolerance, floor, checks.positive_int("samples", samples),
+                         None if directions is None else checks.positive_int("directions", directions), seed)
+    data, penalty, total = (_part(part, judged, exact, parameters, inputs, settings)
+                            for part in ("data", "penalty", ""))
+    steps = judged.step()
+    clipped = judged.model.optimizer.clipping.clipped({name: g for name, g in total.gradients.items()
+                                                       if name != INPUTS})
+    rows = []
+    for number, (name, array) in enumerate(tensors.items()):
+        rng = np.random.default_rng([seed, number])
+        if settings.directions is None:
+            where: Any = _sample(data.gradients[name], settings.samples, rng)
+        else:
+            where = _directions(array.shape, settings.directions, rng)
+        numeric = _derivatives(data, array, where, settings)
+        rows.append(_compare(data, name, where, numeric, settings))
+        if name in judged.penalised:
+            of_penalty = _derivatives(penalty, array, where, settings)
+            both = [Derivative(*np.add(a, b)) for a, b in zip(numeric, of_penalty, strict=True)]
+            rows += [_compare(penalty, name, where, of_penalty, settings),
+                     _compare(total, name, where, both, settings)]
+        if name in steps:
+            rows.append(_compare_step(name, steps[name], clipped[name], parameters[name], total, settings))
+    rows += [_compare_step(name, steps[name], np.zeros(w.shape), w, total, settings)
+             for name, w in parameters.items() if name in steps and name not in tensors]
+    return GradientCheck(rows, data_loss, exact.loss("penalty"), tolerance, judged.model.dtype.name)
+
+
+def bound_twice(model: Any, dtype: np.dtype, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Copies of the model bound to the samples, in `dtype` and in float64, at the same numbers."""
+    copy = model.copy(dtype=dtype.name)
+    judged = copy.bind(X, y, sample_weight)
+    judged.X = np.array(judged.X, dtype)
+    judged.y = judged.y if judged.y.dtype.kind in "iu" else np.array(judged.y, dtype)
+    exact = copy.copy(dtype="float64").bind(judged.X, judged.y, sample_weight)
+    exact.X = np.array(exact.X, np.float64)
+    exact.y = np.array(exact.y)
+    return judged, exact
+
+
+def _part(part: str, judged: Any, exact: Any, parameters: dict[str, np.ndarray], inputs: bool,
+          settings: _Settings) -> _Part:
+    def gradients(bound: Any) -> dict[str, np.ndarray]:
+        got = {name: np.array(g, np.float64) for name, g in bound.gradients(part).items()}
+        if inputs:
+            got[INPUTS] = np.zeros(bound.X.shape)
+            if part != "penalty":
+                got[INPUTS] += bound.input_gradient()
+        return got
+
+    def loss() -> float:
+        return exact.loss(part)
+
+    moved = [a for a in (*parameters.values(), exact.X, exact.y) if a.dtype.kind == "f"]
+    epsilon = float(np.finfo(judged.model.dtype).eps)
+    longest = max(n for a in moved for n in a.shape)
+    rng, plain = np.random.default_rng(settings.seed), gradients(exact)
+    changes = dict.fromkeys(plain, 0.0)
+    originals = [a.copy() for a in moved]
+    for _ in range(DRAWS):
+        for a, original in zip(moved, originals, strict=True):
+            a[...] = original * (1 + epsilon * rng.choice([-1.0, 1.0], a.shape))
+        for name, g in gradients(exact).items():
+            changes[name] = max(changes[name], float(np.linalg.norm(g - plain[name])))
+    for a, original in zip(moved, originals, strict=True):
+        a[...] = original
+    rounding = {name: longest * (changes[name] + epsilon * float(np.linalg.norm(g)))
+                for name, g in plain.items()}
+    noise = rounding_noise(loss, list(parameters.values()), settings.step)
+    return _Part(part or "total", loss, gradients(judged), rounding, noise)
 
 
 def _sample(gradient: np.ndarray, samples: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
@@ -322,48 +340,73 @@ def _sample(gradient: np.ndarray, samples: int, rng: np.random.Generator) -> lis
     return list(zip(*(axis.tolist() for axis in np.unravel_index(chosen, gradient.shape)), strict=True))
 
 
-def _rounding_noise(f: Callable[[], float], parameters: list[np.ndarray], step: float,
-                    points: int = 9) -> float:
-    """Standard deviation of the rounding error of ``f()`` a step away, where differences are taken.
-
-    The parameters move by a few units in the last place at a time. Over so short a way f is a straight line,
-    and what second differences remain is rounding; those of noise have 6 times its variance.
-    """
-    originals = [parameter.copy() for parameter in parameters]
-    values = []
-    try:
-        for point in range(points):
-            for parameter, original in zip(parameters, originals, strict=True):
-                parameter[...] = original * (1 + step + point * 2.0 ** -50)
-            values.append(f())
-    finally:
-        for parameter, original in zip(parameters, originals, strict=True):
-            parameter[...] = original
-    measured = float(np.sqrt(np.mean(np.diff(values, 2) ** 2) / 6))
-    return max(measured, 0.5 * float(np.spacing(np.max(np.abs(values)))))
+def _directions(shape: tuple[int, ...], n: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Random directions of length 1."""
+    drawn = rng.standard_normal((n, *shape))
+    return [v / np.linalg.norm(v) for v in drawn]
 
 
-def _compare(name: str, gradient: np.ndarray, indices: list[tuple[int, ...]], numeric: list[Derivative],
-             tolerance: float) -> TensorCheck:
-    analytic = np.array([gradient[index] for index in indices])
+def _derivatives(part: _Part, array: np.ndarray, where: list, settings: _Settings) -> list[Derivative]:
+    """The part's derivatives for entries of an array, or along directions."""
+    if settings.directions is None:
+        return numerical_gradient(part.loss, array, where, settings.step, part.noise)
+    return [directional_derivative(part.loss, array, v, settings.step, part.noise) for v in where]
+
+
+def _compare(part: _Part, name: str, where: list, numeric: list[Derivative],
+             settings: _Settings) -> TensorCheck:
+    gradient, rounding_of_gradient = part.gradients[name], part.rounding[name]
+    if settings.directions is None:
+        indices, analytic = where, np.array([gradient[index] for index in where])
+    else:
+        indices, analytic = [(i,) for i in range(len(where))], np.array([np.vdot(gradient, v) for v in where])
+        # A random direction sees of any vector 1 / sqrt(size), four times that hardly ever.
+        rounding_of_gradient *= np.sqrt(len(where)) * min(1.0, 4 / np.sqrt(gradient.size))
     value, doubt, rounding = np.array(numeric).T
     # An entry sits at a kink where differences stay in disagreement by more than their rounding and more than
     # the comparison can bear. That is said without a look at the analytic value: no error hides here.
     scale = np.sqrt(np.nanmean(value ** 2)) if np.isfinite(value).any() else 0.0
-    kink = ~((doubt <= SIGNIFICANT * rounding) | (doubt <= tolerance * scale))
+    kink = ~((doubt <= SIGNIFICANT * rounding) | (doubt <= settings.tolerance * scale))
+    return _judge(name, part.name, gradient.shape, indices, analytic, value, kink, SIGNIFICANT * rounding,
+                  rounding_of_gradient, settings)
+
+
+def _compare_step(name: str, taken: np.ndarray, expected: np.ndarray, parameter: np.ndarray, total: _Part,
+                  settings: _Settings) -> TensorCheck:
+    """What a step takes from a parameter, against the clipped gradient: every entry, no differences."""
+    epsilon = float(np.finfo(taken.dtype).eps)
+    of_subtraction = epsilon * np.maximum(np.abs(parameter), np.abs(expected)).ravel()
+    rounding = total.rounding.get(name, 0.0)
+    if not expected.any():  # frozen, for one: then no bit may change
+        of_subtraction, rounding, settings = 0 * of_subtraction, 0.0, settings._replace(floor=0.0)
+    return _judge(name, "step", taken.shape, None, taken.ravel().astype(np.float64), expected.ravel(),
+                  np.zeros(taken.size, bool), of_subtraction, rounding, settings)
+
+
+def _judge(name: str, part: str, shape: tuple[int, ...], indices: list[tuple[int, ...]] | None,
+           analytic: np.ndarray, numeric: np.ndarray, kink: np.ndarray, rounding: np.ndarray,
+           rounding_of_gradient: float, settings: _Settings) -> TensorCheck:
+    """`rounding` is what the numeric values may be off by, each; the analytic ones together by the other.
+
+    `indices` None: all there are.
+    """
+    tolerance = settings.tolerance
     # Below this, the rounding of the differences alone would exceed the tolerance.
-    floor = SIGNIFICANT * rounding / tolerance
-    difference = np.abs(analytic - value)
-    relative = difference / np.maximum(np.abs(analytic) + np.abs(value), floor)
+    floor = np.maximum(rounding, settings.floor / max(1.0, np.sqrt(len(analytic)))) / tolerance
+    floor = np.maximum(floor, 1e-100)  # two zeros are equal
+    difference = np.abs(analytic - numeric)
+    relative = difference / np.maximum(np.abs(analytic) + np.abs(numeric), floor)
     judged = np.flatnonzero(~kink)
-    counts = len(indices), int(kink.sum())
+    counts = len(analytic), int(kink.sum())
     if not judged.size:
-        return TensorCheck(name, gradient.shape, *counts, np.nan, None, np.nan, np.nan, np.nan, False)
+        return TensorCheck(name, part, shape, *counts, np.nan, tolerance, None, np.nan, np.nan, np.nan, False)
 
     def norm(v: np.ndarray) -> float:
         return float(np.linalg.norm(v[judged]))
 
-    error = norm(difference) / max(norm(analytic) + norm(value), norm(floor))
+    divisor = max(norm(analytic) + norm(numeric), norm(floor))
+    error, allowed = norm(difference) / divisor, tolerance + rounding_of_gradient / divisor
     worst = judged[np.argmax(np.nan_to_num(relative[judged], nan=np.inf))]
-    return TensorCheck(name, gradient.shape, *counts, error, indices[worst], float(relative[worst]),
-                       float(analytic[worst]), float(value[worst]), bool(error <= tolerance))
+    at = tuple(int(i) for i in np.unravel_index(worst, shape)) if indices is None else indices[worst]
+    return TensorCheck(name, part, shape, *counts, error, allowed, at, float(relative[worst]),
+                       float(analytic[worst]), float(numeric[worst]), bool(error <= allowed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from .backends import Pass
 from .compilation import DX_SLOT, X_SLOT, Compiled, Entry
 from .layers import AdaptedLayer
 from .layers.inputs import Rows
+from .optimizers import SGD
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -86,22 +87,50 @@ class BoundModel:
         return self.model._numbers.named_gradients()
 
     def input_gradient(self) -> np.ndarray:
-        """The gradient of the loss for the samples, in their shape: what a saliency map shows."""
+        """The gradient of the loss for the samples, in their shape: what a saliency map shows.
+
+        It overwrites what `gradients` gave.
+        """
         dx = np.empty((len(self.X), math.prod(self.model.input_shape)), self.model.dtype)
         self._run("gradient", "data", dx)
         return dx.reshape(self.X.shape)
 
-    def _run(self, kind: str, part: str, dx: np.ndarray | None = None) -> float:
-        """Run an entry on all samples at once; the loss."""
+    def step(self) -> dict[str, np.ndarray]:
+        """What a step of plain SGD at rate 1, with the optimizer's clipping, takes from each parameter.
+
+        Parameters with a constraint are left out: it moves them too.
+        """
+        model, numbers = self.model, self.model._numbers
+        assert model.optimizer is not None
+        before = numbers.memory.parameters.copy()
+        settings: dict[str, Any] = {**model.optimizer.clipping.get_config()}
+        stepping = Compiled(model.layers, numbers, model.loss, SGD(1.0, **settings))
+        stepping.trained = numbers.trained
+        try:
+            self._run("train", "", compiled=stepping)
+            taken = numbers.parameters.views(before - numbers.memory.parameters)
+        finally:
+            numbers.memory.parameters[...] = before
+        return {name: w for name, w in taken.items() if numbers.parameters.segments[name].constraint is None}
+
+    @property
+    def penalised(self) -> list[str]:
+        """Names of the parameters that have a penalty and are trained."""
+        segments = self.model._numbers.trained.segments
+        return [name for name, segment in segments.items() if segment.regularizer is not None]
+
+    def _run(self, kind: str, part: str, dx: np.ndarray | None = None,
+             compiled: Compiled | None = None) -> float:
+        """Run an entry on all samples at once, at rate 1; the loss."""
         model, weight = self.model, self.weight
         X, y = _as_gatherable(self.X, model.dtype), self.y
-        entry = Entry(kind, y.ndim == 1, weight is not None, part=part, dx=dx is not None)
+        entry = Entry(kind, y.ndim == 1, weight is not None, fused=True, part=part, dx=dx is not None)
         losses = np.zeros(1)
-        with model._compiled.borrow(entry, len(X)) as run:
+        with (compiled or model._compiled).borrow(entry, len(X)) as run:
             for slot, array in enumerate((X, y, weight)):
                 run.bind(slot, array)
             run.bind(DX_SLOT, dx)
-            run.begin(Pass(len(X), len(X), len(X), row_weight=weight, losses=losses,
+            run.begin(Pass(len(X), len(X), len(X), row_weight=weight, rates=np.ones(1), losses=losses,
                            update_count=model.update_count, seed=model.seed))
             run.execute(0, 1)
         return float(losses[0])

@@ -65,8 +65,14 @@ class Numbers:
 
         The vector stays where it is if it has the right size: Runs hold its address.
         """
+        if not self.trained.size:
+            return
         if not states and self.memory.state.size == len(initial) * self.trained.size:
             states = [{name: np.asarray(value) for name in self.trained.segments} for value in initial]
+        names = self.trained.segments
+        if lost := [name for name in names if any(name not in arrays for arrays in states)]:
+            raise ValueError(f"states: expected those of {', '.join(names)}; {', '.join(lost)} were frozen "
+                             "when they were taken")
         self.allocate_states([0.0] * len(states))
         for views, arrays in zip(self.states(), states, strict=True):
             for name, view in views.items():

@@ -1,0 +1,213 @@
+"""Every layer, activation, loss, regularizer, constraint and way of clipping, each in a small model.
+
+What ``fastnn gradcheck`` and the tests run through. The cases come from the registries; a layer has its rows
+in `LAYER_CASES`, every other thing is here because it is registered.
+"""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .activations import ACTIVATIONS, CUSTOM, ROW_ACTIVATIONS
+from .clipping import Clipping
+from .gradcheck import GradientCheck, check_gradients
+from .inference import adapt
+from .layers import (
+    ELU,
+    Activation,
+    Dense,
+    Dropout,
+    Flatten,
+    GaussianNoise,
+    HardSigmoid,
+    Layer,
+    LeakyReLU,
+    MinMax,
+    PCAWhitening,
+    PReLU,
+    RowNormalize,
+    Standardize,
+)
+from .losses import LOSSES, CrossEntropy, Loss
+from .model import Sequential
+from .optimizers import Adam
+from .regularizers import CONSTRAINTS, REGULARIZERS
+
+N_OUT = 3
+
+# What targets of a kind are (see `Loss.target_kind`), n rows of n_out: by name, where there is a choice.
+# Rows are positive and sum to one, which suits losses of numbers and of distributions.
+TARGETS: dict[str, dict[str, Callable[[np.random.Generator, int, int], np.ndarray]]] = {
+    "labels_or_rows": {"labels": lambda rng, n, n_out: rng.integers(0, n_out, n),
+                       "rows": lambda rng, n, n_out: rng.dirichlet(np.ones(n_out), n)},
+    "labels": {"": lambda rng, n, n_out: rng.integers(0, n_out, n)},
+    "binary": {"": lambda rng, n, n_out: rng.integers(0, 2, (n, n_out))},
+    "signs": {"": lambda rng, n, n_out: rng.integers(0, 2, (n, n_out))},
+    "counts": {"": lambda rng, n, n_out: rng.poisson(1.5, (n, n_out))},
+    "rows": {"": lambda rng, n, n_out: rng.dirichlet(np.ones(n_out), n)},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing in a small model.
+
+    Attributes
+    ----------
+    kind, name : str
+        "layer", "activation", "loss", ..., and which.
+    layers : callable
+        Makes new layers; n_in != n_out everywhere.
+    input_shape : tuple of int
+        Of a sample.
+    covers : type, optional
+        The layer that a "layer" case is about.
+    loss : callable
+        Makes the loss.
+    targets : callable, optional
+        Makes targets of (generator, rows, outputs); labels where None.
+    clipping : mapping
+        The optimizer's.
+    frozen : tuple of int
+        Numbers of the layers that are.
+    weighted : bool
+        Whether the rows have weights.
+    """
+
+    kind: str
+    name: str
+    layers: Callable[[], Sequence[Layer]]
+    input_shape: tuple[int, ...] = (5,)
+    covers: type[Layer] | None = None
+    loss: Callable[[], Loss] = CrossEntropy
+    targets: Callable[[np.random.Generator, int, int], np.ndarray] = TARGETS["labels_or_rows"]["labels"]
+    clipping: Mapping[str, Any] = field(default_factory=dict)
+    frozen: tuple[int, ...] = ()
+    weighted: bool = False
+
+    @property
+    def title(self) -> str:
+        """Kind and name, unique."""
+        return f"{self.kind} {self.name}"
+
+    def model(self, dtype: Any = "float64", seed: int = 0) -> Sequential:
+        """The model, compiled; its biases are not zero, which would put ReLUs on their kinks."""
+        layers = list(self.layers())
+        for i in self.frozen:
+            layers[i].trainable = False
+        model = Sequential(layers, self.input_shape, dtype=dtype, seed=seed)
+        model.compile(Adam(**self.clipping), self.loss())
+        rng = np.random.default_rng(seed)
+        for name, parameter in model.named_parameters().items():
+            if name.endswith("bias"):
+                parameter[...] = 0.1 * rng.standard_normal(parameter.shape)
+        return model
+
+    def samples(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """n samples and targets."""
+        rng = np.random.default_rng(seed)
+        return rng.standard_normal((n, *self.input_shape)), self.targets(rng, n, N_OUT)
+
+    def check(self, n: int = 7, dtype: Any = "float64", seed: int = 0, **settings: Any) -> GradientCheck:
+        """Check the gradients on n rows, to which input layers adapt; `settings` are `check_gradients`'s."""
+        model, (X, y) = self.model(dtype, seed), self.samples(n, seed)
+        weight = np.linspace(0.5, 2.0, n) if self.weighted else None
+        adapt(model, X)
+        return check_gradients(model, X, y, weight, dtype=dtype, seed=seed, **settings)
+
+
+def _last() -> Dense:
+    return Dense(N_OUT, "softmax")
+
+
+_LAYERS: tuple[tuple[str, type[Layer], Callable[[], Sequence[Layer]], tuple[int, ...]], ...] = (
+    ("dense", Dense, lambda: [Dense(17, "tanh"), _last()], (5,)),
+    ("dense-deep", Dense, lambda: [Dense(33, "tanh"), Dense(15, "sigmoid"), _last()], (16,)),
+    ("dense-relu", Dense, lambda: [Dense(31, "relu"), _last()], (32,)),
+    ("dense-no-bias", Dense, lambda: [Dense(31, "tanh", use_bias=False), _last()], (4,)),
+    ("dense-softmax-inside", Dense, lambda: [Dense(15, "softmax"), _last()], (7,)),
+    ("activation", Activation, lambda: [Dense(17), Activation("tanh"), _last()], (5,)),
+    ("activation-first", Activation, lambda: [Activation("sigmoid"), _last()], (5,)),
+    ("activation-softmax", Activation, lambda: [Dense(6), Activation("softmax"), _last()], (5,)),
+    ("activation-log-softmax", Activation, lambda: [Dense(6), Activation("log_softmax"), _last()], (5,)),
+    ("leaky-relu", LeakyReLU, lambda: [Dense(17), LeakyReLU(0.3), _last()], (5,)),
+    ("elu", ELU, lambda: [Dense(15), ELU(0.5), Dense(5, ELU(2.0)), _last()], (5,)),
+    ("hard-sigmoid", HardSigmoid, lambda: [Dense(6), HardSigmoid(0.2), _last()], (5,)),
+    ("prelu", PReLU, lambda: [Dense(17), PReLU(), Dense(9), PReLU(0.5), _last()], (5,)),
+    ("prelu-first", PReLU, lambda: [PReLU(), Flatten(), _last()], (3, 5)),
+    ("flatten", Flatten, lambda: [Flatten(), Dense(5, "tanh"), _last()], (3, 4, 2)),
+    ("standardize", Standardize, lambda: [Standardize(), Dense(5, "tanh"), _last()], (17,)),
+    ("standardize-images", Standardize, lambda: [Standardize(per_feature=False), Flatten(), _last()], (3, 5)),
+    ("dropout", Dropout, lambda: [Dropout(0.3), Dense(17, "tanh"), Dropout(0.5), _last()], (5,)),
+    ("gaussian-noise", GaussianNoise, lambda: [Dense(17), GaussianNoise(0.5), _last()], (5,)),
+    ("min-max", MinMax, lambda: [MinMax(-1.0, 1.0), Dense(5, "tanh"), _last()], (17,)),
+    ("row-normalize", RowNormalize, lambda: [RowNormalize("l1"), _last()], (17,)),
+    ("row-normalize-l2", RowNormalize, lambda: [RowNormalize(), _last()], (17,)),
+    ("pca-whitening", PCAWhitening, lambda: [PCAWhitening(3), _last()], (17,)),
+)
+LAYER_CASES = [Case("layer", name, layers, shape, covers) for name, covers, layers, shape in _LAYERS]
+
+
+def _with(**settings: Any) -> Callable[[], list[Layer]]:
+    """Two dense layers with these settings."""
+    return lambda: [Dense(9, "tanh", **settings), Dense(N_OUT, "softmax", **settings)]
+
+
+def _inside(activation: object) -> Callable[[], list[Layer]]:
+    return lambda: [Dense(9, activation), Dense(4, activation), _last()]
+
+
+def _ending(activation: str) -> Callable[[], list[Layer]]:
+    return lambda: [Dense(9, "tanh"), Dense(N_OUT, activation)]
+
+
+def _frozen() -> list[Layer]:
+    return [Dense(6, "tanh"), PReLU(), *_with(kernel_regularizer="l2")()]
+
+
+def _activations() -> Iterator[Case]:
+    square = (lambda x: x * x, lambda x: 2 * x)
+    for name, value in [*((name, name) for name in (*ACTIVATIONS, *ROW_ACTIVATIONS)), (CUSTOM, square)]:
+        yield Case("activation", name, _inside(value))
+
+
+def _losses() -> Iterator[Case]:
+    """Each loss with every activation that it is fused with, and behind some others that it accepts."""
+    for name, make in LOSSES.items():
+        for activation in (*ACTIVATIONS, *ROW_ACTIVATIONS):
+            try:
+                fused = make().op(activation, N_OUT)
+            except ValueError:
+                continue  # it says which it takes
+            if fused is None and activation not in ("identity", "sigmoid", "softmax", "softplus"):
+                continue
+            kind = make().target_kind(activation, N_OUT)
+            for target, targets in TARGETS[kind].items():
+                for weighted in (False, True):
+                    words = [name, "after", activation, *filter(None, [target]), *["weighted"] * weighted]
+                    yield Case("loss", " ".join(words), _ending(activation), loss=make, targets=targets,
+                               weighted=weighted)
+
+
+def cases() -> list[Case]:
+    """All cases.
+
+    Examples
+    --------
+    >>> {case.kind for case in cases()} >= {"layer", "activation", "loss", "regularizer", "constraint"}
+    True
+    """
+    ways = inspect.signature(Clipping).parameters
+    return [
+        *LAYER_CASES, *_activations(), *_losses(),
+        *(Case("regularizer", name, _with(kernel_regularizer=make(), bias_regularizer=make()))
+          for name, make in REGULARIZERS.items()),
+        *(Case("constraint", name, _with(kernel_constraint=make())) for name, make in CONSTRAINTS.items()),
+        *(Case("clipping", way, _with(kernel_regularizer="l2"), clipping={way: 0.002}) for way in ways),
+        *(Case("frozen", name, _frozen, frozen=frozen)
+          for name, frozen in (("below", (0, 1)), ("between", (1, 2)), ("all", (0, 1, 2, 3)))),
+    ]
