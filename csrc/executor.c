@@ -107,10 +107,12 @@ static void bind_op(const fnn_op *op, const fnn_run_state *run, const fnn_table 
   }
 }
 
+static int64_t epoch_rows(const fnn_run_state *run) { return run->epoch_rows ? run->epoch_rows : run->n_rows; }
+
 /* rows of each binding: see FNN_BINDINGS */
 static void binding_rows(const fnn_run_state *run, int64_t rows[FNN_BINDINGS]) {
-  const int64_t last = run->n_rows % run->batch;
-  rows[0] = fnn_min(run->block, fnn_min(run->batch, run->n_rows));
+  const int64_t last = epoch_rows(run) % run->batch;
+  rows[0] = fnn_min(run->block, fnn_min(run->batch, epoch_rows(run)));
   rows[1] = run->batch % run->block;
   rows[2] = last % run->block;
 }
@@ -225,9 +227,11 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
   fnn_product momenta = {0};
   fnn_step s = {.run = run, .powers = powers, .momenta = &momenta, .thread = thread, .n_threads = team->n_threads,
                 .workspace = run->workspace + thread * run->workspace_bytes};
+  const int64_t n_epoch = epoch_rows(run), epoch_steps = (n_epoch + run->batch - 1) / run->batch;
   for (int64_t step = run->first_step; step < run->last_step; step++) {
     const int resumed = step == run->first_step;
-    const int64_t row = step * run->batch, rows = fnn_min(run->batch, run->n_rows - row);
+    const int64_t epoch_row = step % epoch_steps * run->batch, row = step / epoch_steps * n_epoch + epoch_row;
+    const int64_t rows = fnn_min(run->batch, n_epoch - epoch_row);
     const int64_t n_blocks = (rows + run->block - 1) / run->block;
     s.update = run->update_count + step + 1;
     s.rate = run->rates ? run->rates[step] : 0;

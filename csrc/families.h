@@ -11,6 +11,7 @@
 #include "loss.inc"
 #include "loss_elementwise.inc"
 #include "loss_rows.inc"
+#include "deviance.inc"
 #include "optimizer.inc"
 #include "regularization.inc"
 #include "random.inc"

@@ -114,6 +114,7 @@ typedef struct {
   char *workspace;
   int64_t workspace_bytes;                  /* of one thread */
   int64_t n_rows, batch, block, time;       /* rows of a pass, of a step, of a block; steps in time */
+  int64_t epoch_rows;                       /* the pass is epochs of so many rows, which end in a short step; 0: one */
   int64_t first_step, last_step;            /* of the pass, half-open */
   int64_t first_block, first_op;            /* where in first_step to go on after a host op */
   int64_t update_count;                     /* optimizer updates before step 0 of the pass */
@@ -138,7 +139,7 @@ typedef struct fnn_step {
   fnn_run_state *run;
   fnn_power *powers;  /* FNN_POWERS of them, this thread's own */
   fnn_product *momenta; /* this thread's own */
-  int64_t row;        /* first row of the block, within the pass */
+  int64_t row;        /* first row of the block, within the pass: where its index is */
   int64_t batch_row;  /* the same, within the step */
   int64_t update;     /* 1 for the first update ever */
   double rate;        /* learning rate */

@@ -35,7 +35,7 @@ cdef extern from "fastnn.h" nogil:
         fnn_call *calls
         char *workspace
         int64_t workspace_bytes
-        int64_t n_rows, batch, block, time
+        int64_t n_rows, batch, block, time, epoch_rows
         int64_t first_step, last_step, first_block, first_op
         int64_t update_count
         uint64_t seed

@@ -164,8 +164,8 @@ cdef class RunState:
         self.kept["calls"] = calls
         self.s.calls = <fnn_call *>cnp.PyArray_DATA(calls)
 
-    def set_rows(self, int64_t n_rows, int64_t batch, int64_t block):
-        self.s.n_rows, self.s.batch, self.s.block = n_rows, batch, block
+    def set_rows(self, int64_t n_rows, int64_t batch, int64_t block, int64_t epoch_rows=0):
+        self.s.n_rows, self.s.batch, self.s.block, self.s.epoch_rows = n_rows, batch, block, epoch_rows
 
     def set_pass(self, index, row_weight, rates, momenta, losses, int64_t update_count, uint64_t seed):
         """Arrays of a pass over the rows: row order, row weights, rate, beta1 and loss of each step; None: absent."""

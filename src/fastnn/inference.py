@@ -86,6 +86,10 @@ class BoundModel:
         self._run("gradient", part)
         return self.model._numbers.named_gradients()
 
+    def loss_and_gradients(self) -> tuple[float, dict[str, np.ndarray]]:
+        """What `loss` and `gradients` give, in one pass over the samples."""
+        return self._run("gradient", ""), self.model._numbers.named_gradients()
+
     def input_gradient(self) -> np.ndarray:
         """The gradient of the loss for the samples, in their shape: what a saliency map shows.
 

@@ -83,12 +83,11 @@ def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, m
 
     def loss_and_gradient(vector: np.ndarray) -> tuple[float, np.ndarray]:
         set_all(vector)
-        loss = bound.loss()
+        loss, gradients = bound.loss_and_gradients()
         seen.clear()
         seen[vector.tobytes()] = loss
         if not math.isfinite(loss):  # the line search steps back
             return np.inf, np.zeros_like(vector)
-        gradients = bound.gradients()
         return loss, flat(gradients[name] for name in parameters)
 
     def note(vector: np.ndarray) -> None:

@@ -20,6 +20,10 @@ class Regularizer:
     ----------
     l1, l2 : float
         Coefficients, at least 0.
+    per_sample : bool
+        Divide both by the sum of the weights of a step's rows (of its rows, without weights): Nielsen's
+        lambda / n and scikit-learn's alpha, with the batch's n. An evaluation in several blocks divides by
+        each block's.
 
     Examples
     --------
@@ -32,21 +36,26 @@ class Regularizer:
     {'loss': 3.0}
     """
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, per_sample: bool = False) -> None:
         self.l1 = checks.positive_float("l1", l1, allow_zero=True)
         self.l2 = checks.positive_float("l2", l2, allow_zero=True)
+        self.per_sample = checks.boolean("per_sample", per_sample)
 
     def emit(self, builder: Builder, segment: Segment) -> None:
         """Emit the penalty on a parameter array that is trained; its gradient where one is wanted."""
         n_rows = segment.shape[0] if len(segment.shape) > 1 else 1
         row_penalty = builder.arena((n_rows,), "float64")
         gradient = builder.gradient(segment) if builder.differentiates else None
-        builder.emit("penalty", builder.parameter(segment), gradient, row_penalty, l1=self.l1, l2=self.l2)
+        builder.emit("penalty", builder.parameter(segment), gradient, row_penalty, l1=self.l1, l2=self.l2,
+                     per_sample=int(self.per_sample))
         builder.emit("penalty_sum", row_penalty)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"l1": self.l1, "l2": self.l2}
+        return {"l1": self.l1, "l2": self.l2, **self._rare()}
+
+    def _rare(self) -> dict[str, Any]:
+        return {"per_sample": True} if self.per_sample else {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
@@ -59,6 +68,8 @@ class L1(Regularizer):
     ----------
     l1 : float
         The coefficient.
+    per_sample : bool
+        As for `Regularizer`.
 
     Notes
     -----
@@ -71,11 +82,11 @@ class L1(Regularizer):
     L1(l1=0.001)
     """
 
-    def __init__(self, l1: float = 0.01) -> None:
-        super().__init__(l1=l1)
+    def __init__(self, l1: float = 0.01, per_sample: bool = False) -> None:
+        super().__init__(l1=l1, per_sample=per_sample)
 
     def get_config(self) -> dict[str, Any]:
-        return {"l1": self.l1}
+        return {"l1": self.l1, **self._rare()}
 
 
 class L2(Regularizer):
@@ -85,12 +96,14 @@ class L2(Regularizer):
     ----------
     l2 : float
         The coefficient lambda of ``lambda / 2 |W|^2``.
+    per_sample : bool
+        As for `Regularizer`.
 
     Notes
     -----
     The half is that of CS231n, Nielsen and deeplearning.ai. Keras's `L2` has none: its coefficient is half of
     this one. Sources: CS231n, "Neural Networks Part 2"; Nielsen, chapter 3, divides by the size n of the
-    training set: his lambda / n is this l2.
+    training set: his lambda / n is this l2, or his lambda is it with `per_sample` and full batches.
 
     Examples
     --------
@@ -99,11 +112,11 @@ class L2(Regularizer):
     L2(l2=0.01)
     """
 
-    def __init__(self, l2: float = 0.01) -> None:
-        super().__init__(l2=l2)
+    def __init__(self, l2: float = 0.01, per_sample: bool = False) -> None:
+        super().__init__(l2=l2, per_sample=per_sample)
 
     def get_config(self) -> dict[str, Any]:
-        return {"l2": self.l2}
+        return {"l2": self.l2, **self._rare()}
 
 
 class ElasticNet(Regularizer):
@@ -113,6 +126,8 @@ class ElasticNet(Regularizer):
     ----------
     l1, l2 : float
         The coefficients of `L1` and `L2`.
+    per_sample : bool
+        As for `Regularizer`.
 
     Examples
     --------
@@ -121,8 +136,8 @@ class ElasticNet(Regularizer):
     ElasticNet(l1=0.0001, l2=0.001)
     """
 
-    def __init__(self, l1: float = 0.01, l2: float = 0.01) -> None:
-        super().__init__(l1=l1, l2=l2)
+    def __init__(self, l1: float = 0.01, l2: float = 0.01, per_sample: bool = False) -> None:
+        super().__init__(l1, l2, per_sample)
 
 
 class Constraint:

@@ -118,7 +118,7 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
         weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
         source = _Arrays(model, X, y, weight, min(batch_size, len(X)), shuffle)
-    with _alone(model), _deferred_interrupt() as interrupted:
+    with _alone(model), deferred_interrupt() as interrupted:
         return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted)
 
 
@@ -134,7 +134,7 @@ def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None,
         As `fit` takes them; all rows are one batch.
     """
     model._require_compiled()
-    with _alone(model), _deferred_interrupt() as interrupted:
+    with _alone(model), deferred_interrupt() as interrupted:
         X, y, weight = model._checked(X, y, sample_weight)
         weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
@@ -178,7 +178,7 @@ def _alone(model: Sequential) -> Iterator[None]:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[list[bool]]:
+def deferred_interrupt() -> Iterator[list[bool]]:
     """Note Ctrl-C instead of raising between two statements that belong together; raised after the chunk."""
     noted: list[bool] = []
 

@@ -121,7 +121,8 @@ class NativeRun:
         self.state.clear_stop()
         most = 1 if check or self.step_flops < SERIAL_FLOPS else core.max_threads()
         self._prepare(most)
-        self.state.set_rows(self.walk.n_rows, self.walk.batch, self.walk.block)
+        walk = self.walk
+        self.state.set_rows(walk.n_rows, walk.batch, walk.block, walk.epoch_rows or 0)
         if most == 1:
             return self._execute(first_step, last_step, 1, check)
         while first_step < last_step:
@@ -150,8 +151,9 @@ class NativeRun:
     def _host(self, o: Op, step: int, block: int) -> None:
         """Run a host op of the Program on the block where the core stopped."""
         walk = self.walk
-        row = step * walk.batch + block * walk.block
-        rows = min(walk.block, min((step + 1) * walk.batch, walk.n_rows) - row)
+        row, end = walk.rows_of_step(step)
+        row += block * walk.block
+        rows = min(walk.block, end - row)
         assert o.function is not None
         o.function(*(None if a is None else self.view(a, rows, row) for a in o.operands))
         for a in o.writes:

@@ -78,8 +78,7 @@ class NumpyRun:
         walk = self.walk
         self.stopping = False
         for index in range(first_step, last_step):
-            row = index * walk.batch
-            end = min(row + walk.batch, walk.n_rows)
+            row, end = walk.rows_of_step(index)
             step = Step(walk.index, row, walk.update_count + index + 1,
                         0.0 if walk.rates is None else float(walk.rates[index]), self._weight_sum(row, end),
                         seed=walk.seed, momentum=None if walk.momenta is None else float(walk.momenta[index]))

@@ -46,7 +46,9 @@ class Pass:
     `index` is the row order (None: as they stand), `row_weight` the weight of each bound row (None: 1),
     `rates` the learning rate, `momenta` the optimizer's beta1 (None: as its op says) and `losses` the place
     for the mean loss of each step, `update_count` the optimizer updates done before, `seed`
-    the key of the random numbers that ops draw.
+    the key of the random numbers that ops draw. With `epoch_rows` the pass is several epochs of so many
+    rows each, whose orders stand one after the other in `index`, and each ends in a short step where `batch`
+    does not divide it.
     """
 
     n_rows: int
@@ -59,11 +61,20 @@ class Pass:
     update_count: int = 0
     seed: int = 0
     momenta: np.ndarray | None = None
+    epoch_rows: int | None = None
 
     @property
     def steps(self) -> int:
-        """Steps of the pass; the last may have fewer rows."""
-        return -(-self.n_rows // self.batch)
+        """Steps of the pass; the last of an epoch may have fewer rows."""
+        epoch = self.epoch_rows or self.n_rows
+        return -(-epoch // self.batch) * (self.n_rows // epoch)
+
+    def rows_of_step(self, step: int) -> tuple[int, int]:
+        """First row and end of a step, within the pass."""
+        rows = self.epoch_rows or self.n_rows
+        epoch, step = divmod(step, -(-rows // self.batch))
+        row = step * self.batch
+        return epoch * rows + row, epoch * rows + min(row + self.batch, rows)
 
 
 class Run(Protocol):

@@ -13,6 +13,7 @@ from .. import checks
 from ..elementwise_losses import ELEMENTWISE_LOSSES
 from .base import Loss
 from .cross_entropy import BinaryCrossEntropy, CategoricalCrossEntropy, CrossEntropy, Focal, KLDivergence
+from .deviance import PoissonDeviance
 from .elementwise import (
     AbsoluteError,
     Elementwise,
@@ -30,7 +31,7 @@ from .rows import CosineDistance, FunctionLoss, MeanSquaredError, MultiClassHing
 __all__ = ["ALIASES", "LOSSES", "AbsoluteError", "BinaryCrossEntropy", "CategoricalCrossEntropy",
            "CosineDistance", "CrossEntropy", "Elementwise", "EntropyDecomposition", "Focal", "FunctionLoss",
            "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "MeanSquaredError", "MultiClassHinge",
-           "Poisson", "Quantile", "SmoothL1", "SquaredError", "SquaredHinge", "entropy_decomposition", "get",
+           "Poisson", "PoissonDeviance", "Quantile", "SmoothL1", "SquaredError", "SquaredHinge", "entropy_decomposition", "get",
            "registered"]
 
 LOSSES: dict[str, Callable[..., Loss]] = {
@@ -40,6 +41,7 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "binary_cross_entropy": BinaryCrossEntropy, "kl_divergence": KLDivergence, "focal": Focal,
     "squared_error": SquaredError, "mean_squared_error": MeanSquaredError, "absolute_error": AbsoluteError,
     "huber": Huber, "smooth_l1": SmoothL1, "log_cosh": LogCosh, "quantile": Quantile, "poisson": Poisson,
+    "poisson_deviance": PoissonDeviance,
     "hinge": Hinge, "squared_hinge": SquaredHinge, "multi_class_hinge": MultiClassHinge,
     "cosine_distance": CosineDistance,
 }

@@ -145,6 +145,17 @@ def weigh_rows(x, weight, y, *, step):
     y[...] = x * _row_factor(weight, step, y.dtype)
 
 
+@op("logits target weight? -> y dlogits? row_loss", by_row="logits target weight y dlogits row_loss",
+    flops=elements("y", 8))
+def poisson_deviance(logits, target, weight, y, dlogits, row_loss, *, step):
+    """row_loss_i = sum_j t log(t / y) - t + y, y = exp(logits); dlogits = (y - t) w / weight_sum"""
+    y[...] = np.exp(logits)
+    log_target = np.log(np.where(target > 0, target, 1))
+    row_loss[...] = (target * (log_target - logits) - target + y).sum(axis=1)
+    if dlogits is not None:
+        dlogits[...] = (y - target) * _row_factor(weight, step, y.dtype)
+
+
 @op("row_loss weight? ->", flops=elements("row_loss", 2))
 def loss_sum(row_loss, weight, *, step):
     """the step's loss = sum_i w_i row_loss_i / weight_sum"""

@@ -8,9 +8,14 @@ from ...program import op
 from .base import elements
 
 
-@op("w -> dw? row_penalty", scalars="l1 l2", by_row="w dw row_penalty", flops=elements("w", 6), in_place=True)
-def penalty(w, dw, row_penalty, *, l1, l2, step):
-    """row_penalty_i = l1 sum_j |w_ij| + l2 / 2 sum_j w_ij^2; dw += l1 sign(w) + l2 w"""
+@op("w -> dw? row_penalty", dims="per_sample", scalars="l1 l2", by_row="w dw row_penalty",
+    flops=elements("w", 6), in_place=True)
+def penalty(w, dw, row_penalty, *, per_sample, l1, l2, step):
+    """row_penalty_i = l1 sum_j |w_ij| + l2 / 2 sum_j w_ij^2; dw += l1 sign(w) + l2 w; per_sample: l1 and l2
+    divided by the step's sum of row weights
+    """
+    if per_sample:
+        l1, l2 = l1 / step.weight_sum, l2 / step.weight_sum
     rows = np.atleast_2d(w).astype(np.float64)
     row_penalty[...] = l1 * np.abs(rows).sum(axis=1) + 0.5 * l2 * (rows * rows).sum(axis=1)
     if dw is not None:

@@ -1,0 +1,151 @@
+"""Epochs of gradient steps, many a call into the core; rows in orders that the caller draws."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..backends import Pass
+from ..callbacks import CallbackList
+from ..compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Compiled, Entry
+from ..divergence import Snapshot, all_finite
+from ..inference import nonfinite_row
+from ..model import Sequential
+from ..training import CHUNK_SECONDS
+from .samples import Samples, rows_at_a_time
+
+AHEAD_ROWS = 1 << 18  # of several epochs in one call
+
+
+class Steps:
+    """The steps of one fit on fixed samples.
+
+    Parameters
+    ----------
+    model, compiled
+        The model, and the Programs that train it.
+    samples : Samples
+        What is trained on.
+    batch : int
+        Rows of a step; the last of an epoch takes what is left.
+    """
+
+    def __init__(self, model: Sequential, compiled: Compiled, samples: Samples, batch: int) -> None:
+        self.model, self.compiled, self.samples, self.batch = model, compiled, samples, batch
+        self.rows = len(samples)
+        self.per_epoch = -(-self.rows // batch)
+        starts = np.arange(0, self.rows, batch)
+        self.counts = np.diff(np.append(starts, self.rows)).astype(np.float64)
+        self.block = compiled.block_rows(batch)
+        self.entry = Entry("train", samples.y.ndim == 1, samples.weight is not None,
+                           fused=self.block == batch)
+        self.step_seconds = CHUNK_SECONDS / 2  # an estimate that has the first call take few steps
+        self.most_steps = rows_at_a_time(samples.X, self.rows) // batch if samples.sparse else 1 << 30
+
+    def ahead(self, most: float) -> int:
+        """How many epochs one call of `run` should take, at most `most`: about CHUNK_SECONDS."""
+        if self.samples.sparse:
+            return 1
+        fitting = min(CHUNK_SECONDS / (self.step_seconds * self.per_epoch), AHEAD_ROWS / self.rows)
+        return int(max(1, min(most, fitting)))
+
+    def run(self, orders: Sequence[np.ndarray], epoch_rates: Sequence[float] | None, interrupted: list[bool],
+            callbacks: CallbackList | None = None) -> np.ndarray:
+        """Take the epochs of these orders; the losses (epochs, steps of an epoch) of those finished.
+
+        Parameters
+        ----------
+        orders : sequence of ndarray
+            The rows of each epoch.
+        epoch_rates : sequence of float, optional
+            The learning rate of each epoch; by default the optimizer's own rates.
+        interrupted : list
+            Not empty once Ctrl-C was pressed: then the run ends early.
+        callbacks : CallbackList, optional
+            Told of progress, and of every step if they want.
+        """
+        optimizer, model, total = self.model.optimizer, self.model, len(orders) * self.per_epoch
+        assert optimizer is not None
+        self.first_update = model.update_count
+        rates = optimizer.rates(self.first_update, total) if epoch_rates is None else \
+            np.repeat(np.asarray(epoch_rates, np.float64), self.per_epoch)
+        self.index = np.concatenate(orders)
+        self.losses, self.rates = np.zeros(total), rates
+        self.momenta = optimizer.momenta(self.first_update, total)
+        self.walk = Pass(self.rows * len(orders), self.batch, self.block, self.index, self.samples.weight,
+                         rates, self.losses, self.first_update, model.seed, self.momenta, self.rows)
+        one_by_one = callbacks is not None and callbacks.wants_batches
+        step = 0
+        with self.compiled.borrow(self.entry, self.block) as run:
+            self.good = Snapshot(model, 0)  # now that the optimizer has its state
+            self._begin(run)
+            while step < total and not interrupted:
+                if self.good.stale(CHUNK_SECONDS, 0.01) and all_finite(model):
+                    self.good = Snapshot(model, step)
+                steps = 1 if one_by_one else int(max(1, min(CHUNK_SECONDS / self.step_seconds,
+                                                            self.most_steps, total - step)))
+                started = time.perf_counter()
+                self._execute(run, step, step + steps)
+                self._note_speed((time.perf_counter() - started) / steps)
+                step += steps
+                if callbacks is not None:
+                    mean = float(self.losses[:step] @ self.counts[:step]) / self.counts[:step].sum()
+                    callbacks.on_progress(step, {"loss": mean})
+                    if one_by_one:
+                        callbacks.on_batch_end(step - 1, {"loss": float(self.losses[step - 1])})
+        whole = step // self.per_epoch
+        return self.losses[:whole * self.per_epoch].reshape(whole, self.per_epoch)
+
+    def mean(self, losses: np.ndarray) -> float:
+        """An epoch's loss from its steps': their mean, weighted by their rows."""
+        return float(losses @ self.counts) / self.rows
+
+    def _note_speed(self, seconds: float) -> None:
+        self.step_seconds = max(seconds, self.step_seconds / 4)
+
+    def _begin(self, run) -> None:
+        if not self.samples.sparse:
+            for slot, array in ((X_SLOT, self.samples.X), (TARGET_SLOT, self.samples.y),
+                                (WEIGHT_SLOT, self.samples.weight), (OUTPUT_SLOT, None)):
+                run.bind(slot, array)
+            run.begin(self.walk)
+
+    def _execute(self, run, step: int, end: int, check: bool = False):
+        """Steps [step, end) of the pass; where one of them stopped, if it did."""
+        model = self.model
+        if self.samples.sparse:
+            rows = self.index[step * self.batch:min(end * self.batch, self.rows)]
+            weight = None if self.samples.weight is None else self.samples.weight[rows]
+            for slot, array in ((X_SLOT, self.samples.dense(rows, model.dtype)),
+                                (TARGET_SLOT, self.samples.y[rows]), (WEIGHT_SLOT, weight)):
+                run.bind(slot, array)
+            run.begin(Pass(len(rows), self.batch, self.block, None, weight, self.rates[step:end],
+                           self.losses[step:end], self.first_update + step, model.seed,
+                           self.momenta[step:end]))
+            halt = run.execute(0, end - step, check=check)
+        else:
+            halt = run.execute(step, end, check=check)
+        if halt and halt.reason == "nonfinite_input":
+            rows = self.index[step * self.batch:] if self.samples.sparse else self.index
+            raise nonfinite_row(self.samples.X, self.samples.y, int(rows[halt.row]), model.dtype)
+        model.update_count = self.first_update + end
+        return halt
+
+    def explain(self) -> str:
+        """Put the last good numbers back and say where the first bad one came from since, in a replay."""
+        good, model = self.good, self.model
+        good.put_back(model)
+        with self.compiled.borrow(self.entry, self.block) as run:
+            self._begin(run)
+            step, halt = good.step, None
+            while step < len(self.losses) and halt is None:
+                halt = self._execute(run, step, step + 1, check=True)
+                step += 1
+            where = run.program.ops[halt.op] if halt else None
+        good.put_back(model)
+        layer, what = (where.layer, where.name) if where else ("loss", "its sum")
+        return (f"the first value that was not finite is in layer {layer!r} ({what}), at update "
+                f"{self.first_update + step}, and the model has the weights from before update "
+                f"{self.first_update + good.step + 1}")
