@@ -71,6 +71,7 @@ def cases() -> Iterator[Case]:
         yield Case("softmax_cross_entropy", OUTPUTS, fused, whole, label)
         yield Case("softmax_focal", OUTPUTS, fused, whole | {"gamma": 2.0}, label)
     yield Case("sigmoid_cross_entropy", OUTPUTS, {"logits": "B o", "target": "B o", **loss}, whole)
+    yield Case("poisson_deviance", OUTPUTS, {"logits": "B o", "target": "B o", **loss})
     plain = {"y": "B o", "target": "B o", "dy": "B o", "row_loss": "B:float64"}
     yield Case("squared_error", OUTPUTS, plain, {"factor": 0.5})
     for row in ELEMENTWISE_LOSSES.values():

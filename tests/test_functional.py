@@ -34,6 +34,7 @@ CALLS = {
     "prelu_backward_parameters": ((of(7, 5), of(7, 5)), (), 0),
     "softmax_cross_entropy": ((of(7, 5), LABELS, np.arange(7.0)), (), 0),
     "sigmoid_cross_entropy": ((of(7, 5), ROWS, np.arange(7.0)), (), 0),
+    "poisson_deviance": ((of(7, 5), np.abs(of(7, 5)), np.arange(7.0)), (), 0),
     "squared_error": ((of(7, 5), of(7, 5), np.arange(7.0)), (0.5,), 0),
     "elementwise_loss": ((of(7, 5), of(7, 5), np.arange(7.0)), ("huber",), 0),
     "softmax_focal": ((of(7, 5), LABELS, np.arange(7.0)), (1.5,), 0),

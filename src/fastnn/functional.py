@@ -33,7 +33,8 @@ __all__ = [
     "clip_global_norm", "clip_norm", "clip_value", "cosine_distance", "dense_backward_input",
     "dense_backward_parameters", "dense_forward", "dropout", "elementwise_loss", "gaussian_noise",
     "lion", "log_softmax_backward", "log_softmax_forward", "max_norm", "momentum", "multi_class_hinge",
-    "nadam", "nesterov", "penalty", "prelu_backward_input", "prelu_backward_parameters", "prelu_forward",
+    "nadam", "nesterov", "penalty", "poisson_deviance", "prelu_backward_input",
+    "prelu_backward_parameters", "prelu_forward",
     "rmsprop", "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "row_normalize",
     "row_normalize_backward", "sgd", "sigmoid_cross_entropy", "softmax_backward",
     "softmax_cross_entropy", "softmax_focal", "softmax_forward", "squared_error", "standardize",
@@ -265,6 +266,7 @@ _softmax_cross_entropy = [_op("softmax_cross_entropy", _FUSED, divergence=d) for
 _sigmoid_cross_entropy = [_op("sigmoid_cross_entropy", _FUSED.replace("|b<n", ""), divergence=d)
                           for d in (0, 1)]
 _softmax_focal = _op("softmax_focal", _FUSED)
+_poisson_deviance = _op("poisson_deviance", _FUSED.replace("|b<n", ""))
 _squared_error = _op("squared_error", _OF_ROWS)
 _elementwise_loss = _op("elementwise_loss", _OF_ROWS)
 _multi_class_hinge = [_op("multi_class_hinge", _OF_LABELS, hardest=h) for h in (0, 1)]
@@ -392,6 +394,18 @@ def sigmoid_cross_entropy(logits: Any, target: Any, sample_weight: Any = None, l
     """Probabilities, gradient of the mean loss for the logits, each row's loss (float64); target (B, n)."""
     settings = label_smoothing, factor
     return _sigmoid_cross_entropy[divergence]((logits, target, sample_weight), None, settings)
+
+
+def poisson_deviance(logits: Any, target: Any, sample_weight: Any = None) -> tuple[Array, Array, Array]:
+    """Rates exp(logits), gradient of the mean loss for the logits, each row's loss (`fastnn.PoissonDeviance`).
+
+    Examples
+    --------
+    >>> rate, dlogits, row_loss = poisson_deviance([[0.0]], [[0.0]])
+    >>> rate.item(), dlogits.item(), row_loss.item()
+    (1.0, 1.0, 1.0)
+    """
+    return _poisson_deviance((logits, target, sample_weight))
 
 
 def softmax_focal(logits: Any, target: Any, sample_weight: Any = None, gamma: float = 2.0,

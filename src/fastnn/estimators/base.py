@@ -153,8 +153,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         watch = None if validation is None else Validation(self, validation)
         epochs = Epochs(self, everything, watch, tasks, incremental)
         epochs.run()
-        if self.early_stopping:
+        if self.early_stopping and self._best is not None:
             self.model_.load_state_dict(self._best)
+        self._best = None  # of this fit: a warm start need not go back to what was best on other rows
         self._refuse_nonfinite(epochs)
 
     def _refuse_nonfinite(self, epochs: Epochs | None = None) -> None:

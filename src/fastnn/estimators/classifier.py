@@ -120,10 +120,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     >>> from fastnn.estimators import MLPClassifier
     >>> X, y = load_digits()
     >>> X, X_test, y, y_test = train_test_split(X.reshape(len(X), -1) / 16, y)
-    >>> mlp = MLPClassifier((32,), random_state=0, max_iter=30, tol=0, n_iter_no_change=30, dropout=0.1,
-    ...                     learning_rate_init=0.01)
-    >>> score = mlp.set_params(early_stopping=True).fit(X, y).score(X_test, y_test)
-    >>> score > 0.9, mlp.predict_proba(X_test[:2]).shape
+    >>> mlp = MLPClassifier((32,), "gelu", learning_rate_init=0.01, dropout=0.1, early_stopping=True,
+    ...                     n_iter_no_change=3, random_state=0).fit(X, y)
+    >>> mlp.score(X_test, y_test) > 0.9, mlp.predict_proba(X_test[:2]).shape
     (True, (2, 10))
     """
 

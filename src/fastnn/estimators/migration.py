@@ -67,7 +67,6 @@ def from_sklearn(fitted: Any) -> Any:
     estimator.model_ = model
     estimator._compiled = network.compile_model(estimator, model)
     estimator._learning_rate = float(estimator.learning_rate_init)
-    if estimator.early_stopping:
-        estimator._best = model.state_dict()
+    estimator._best = None
     estimator._link()
     return estimator

@@ -64,7 +64,7 @@ REGRESSOR_CONSTRAINTS = {**CONSTRAINTS, "loss": [StrOptions({"squared_error", "p
 
 
 LBFGS_IGNORES = ("dropout", "optimizer", "clipnorm", "clipvalue", "global_clipnorm", "callbacks",
-                 "keep_optimizer_state")  # of fastnn's own; what it ignores of its own, scikit-learn documents
+                 "keep_optimizer_state")  # of fastnn's own options
 
 
 def check_solver_options(estimator: Any) -> None:
