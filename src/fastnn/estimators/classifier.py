@@ -252,7 +252,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._label_binarizer.classes_
         else:
             self._check_known_classes(unique_labels(y), all_of_them=self.warm_start and not held_out)
-        return X, self._label_binarizer.transform(y).astype(bool)
+        return X, self._indicators(y)
+
+    def _indicators(self, y):
+        """What the label binarizer makes of labels that were looked at, as booleans (n, n_outputs)."""
+        if y.ndim > 1 or self._label_binarizer.y_type_.startswith("multilabel"):
+            return self._label_binarizer.transform(y).astype(bool)
+        if len(self.classes_) > 2:
+            return y[:, np.newaxis] == self.classes_
+        return (y == self.classes_[-1])[:, np.newaxis] & (len(self.classes_) == 2)  # one class: all negative
 
     def _check_known_classes(self, classes, all_of_them):
         if all_of_them:

@@ -39,8 +39,9 @@ class Steps:
         starts = np.arange(0, self.rows, batch)
         self.counts = np.diff(np.append(starts, self.rows)).astype(np.float64)
         self.block = compiled.block_rows(batch)
+        made_dense = samples.sparse and compiled.reads_direct(np.empty((1, samples.X.shape[1]), model.dtype))
         self.entry = Entry("train", samples.y.ndim == 1, samples.weight is not None,
-                           fused=self.block == batch)
+                           fused=self.block == batch, direct=made_dense)
         self.step_seconds = CHUNK_SECONDS / 2  # an estimate that has the first call take few steps
         self.most_steps = rows_at_a_time(samples.X, self.rows) // batch if samples.sparse else 1 << 30
 
@@ -98,9 +99,9 @@ class Steps:
         whole = step // self.per_epoch
         return self.losses[:whole * self.per_epoch].reshape(whole, self.per_epoch)
 
-    def mean(self, losses: np.ndarray) -> float:
-        """An epoch's loss from its steps': their mean, weighted by their rows."""
-        return float(losses @ self.counts) / self.rows
+    def means(self, losses: np.ndarray) -> list[float]:
+        """The loss of each epoch from its steps': their mean, weighted by their rows."""
+        return ((losses * self.counts).sum(axis=1) / self.rows).tolist()
 
     def _note_speed(self, seconds: float) -> None:
         self.step_seconds = max(seconds, self.step_seconds / 4)

@@ -103,8 +103,8 @@ class Epochs:
         if not estimator.early_stopping and not np.isfinite(losses).all():
             raise nonfinite_weights(self.steps.explain())
         over = False
-        for epoch in losses:
-            over = self._end_epoch(self.steps.mean(epoch)) or over
+        for loss in self.steps.means(losses):
+            over = self._end_epoch(loss) or over
         return over
 
     def _next_order(self) -> np.ndarray:

@@ -31,8 +31,8 @@ from .rows import CosineDistance, FunctionLoss, MeanSquaredError, MultiClassHing
 __all__ = ["ALIASES", "LOSSES", "AbsoluteError", "BinaryCrossEntropy", "CategoricalCrossEntropy",
            "CosineDistance", "CrossEntropy", "Elementwise", "EntropyDecomposition", "Focal", "FunctionLoss",
            "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "MeanSquaredError", "MultiClassHinge",
-           "Poisson", "PoissonDeviance", "Quantile", "SmoothL1", "SquaredError", "SquaredHinge", "entropy_decomposition", "get",
-           "registered"]
+           "Poisson", "PoissonDeviance", "Quantile", "SmoothL1", "SquaredError", "SquaredHinge",
+           "entropy_decomposition", "get", "registered"]
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     name: partial(Elementwise, name) for name, row in ELEMENTWISE_LOSSES.items() if not row.of
