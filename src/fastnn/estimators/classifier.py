@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
-from . import network
+from .. import checks
 from .base import FLOATS, STOCHASTIC, BaseMLP
 from .compatibility import with_callbacks
 from .parameters import CLASSIFIER_CONSTRAINTS, keep
@@ -275,10 +275,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _targets(self, y):
-        activation = self.model_.layers[-1].activation
-        if network.make_loss(self).target_kind(activation, self.n_outputs_) == "labels_or_rows":
-            return y.argmax(axis=1)
-        return np.ascontiguousarray(y, self.model_.dtype)
+        kind = self.model_.target_kind
+        labels = kind.startswith("labels") and self.n_outputs_ > 1
+        return checks.as_targets(y.argmax(axis=1) if labels else y, kind, self.n_outputs_, len(y),
+                                 self.model_.dtype)
 
     def _labels(self, y):
         return self._label_binarizer.inverse_transform(y)

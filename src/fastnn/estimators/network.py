@@ -86,10 +86,13 @@ def dense_layers(model: Sequential) -> list[Dense]:
 
 
 def make_loss(estimator: BaseMLP) -> losses.Loss:
-    """The loss that an estimator's ``loss`` names."""
-    if not isinstance(estimator.loss, str):
-        return copy.deepcopy(estimator.loss)
-    return losses.get(LOSS_NAMES.get(estimator.loss, estimator.loss))
+    """The loss that an estimator's ``loss`` names, or a copy of the one it was given."""
+    named = isinstance(estimator.loss, str)
+    loss = losses.get(LOSS_NAMES.get(estimator.loss, estimator.loss) if named else
+                      copy.deepcopy(estimator.loss))
+    if getattr(loss, "reduction", "mean") != "mean":
+        raise ValueError(f"loss: expected the mean over the rows, got {loss!r}; leave its reduction 'mean'")
+    return loss
 
 
 def make_optimizer(estimator: BaseMLP) -> Optimizer:

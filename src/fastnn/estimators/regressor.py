@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
+from .. import checks
 from ..losses import PoissonDeviance
 from . import network
 from .base import FLOATS, BaseMLP
@@ -137,7 +137,7 @@ model_
         return "exp" if isinstance(network.make_loss(self), PoissonDeviance) else "identity"
 
     def _targets(self, y):
-        return np.ascontiguousarray(y, self.model_.dtype)
+        return checks.as_targets(y, self.model_.target_kind, self.n_outputs_, len(y), self.model_.dtype)
 
     def _labels(self, y):
         return y.ravel() if y.shape[1] == 1 else y
