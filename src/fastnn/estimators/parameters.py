@@ -58,9 +58,10 @@ CONSTRAINTS: dict[str, Any] = {
     "n_threads": [COUNT, None],
     "callbacks": "no_validation",
 }
-CLASSIFIER_CONSTRAINTS = {**CONSTRAINTS, "loss": [StrOptions({"log_loss", *LOSS_NAMES}), Loss],
+CLASSIFIER_CONSTRAINTS = {**CONSTRAINTS, "loss": [StrOptions({"log_loss", *LOSS_NAMES}), Loss, callable],
                           "class_weight": [StrOptions({"balanced"}), dict, list, None]}
-REGRESSOR_CONSTRAINTS = {**CONSTRAINTS, "loss": [StrOptions({"squared_error", "poisson", *LOSS_NAMES}), Loss]}
+REGRESSOR_CONSTRAINTS = {**CONSTRAINTS,
+                         "loss": [StrOptions({"squared_error", "poisson", *LOSS_NAMES}), Loss, callable]}
 
 
 LBFGS_IGNORES = ("dropout", "optimizer", "clipnorm", "clipvalue", "global_clipnorm", "callbacks",
