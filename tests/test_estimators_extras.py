@@ -114,6 +114,32 @@ def test_loss_objects():
     assert mlp.loss_ == pytest.approx(((mlp.predict(x) - t) ** 4).mean())
 
 
+def test_a_function_as_loss():
+    """The squared error of one's own is the squared error."""
+    def squared(y, t):
+        return 0.5 * ((y - t) ** 2).sum(axis=1), y - t
+
+    settings = {"hidden_layer_sizes": (9,), "random_state": 0, "max_iter": 10}
+    x, t = DIABETES[0], DIABETES[1] / 100
+    mlp, expected = (MLPRegressor(loss=loss, **settings).fit(x, t) for loss in (squared, "squared_error"))
+    np.testing.assert_allclose(mlp.loss_curve_, expected.loss_curve_, rtol=1e-12)
+
+
+def test_quantiles():
+    """A share of the targets lies below the predicted quantile."""
+    x = np.random.default_rng(0).normal(size=(600, 1))
+    t = x[:, 0] + np.random.default_rng(1).exponential(size=600)
+    for q in (0.2, 0.8):
+        mlp = MLPRegressor(loss=fnn.Quantile(q), hidden_layer_sizes=(8,), random_state=0, max_iter=80,
+                           learning_rate_init=0.01).fit(x, t)
+        assert (t < mlp.predict(x)).mean() == pytest.approx(q, abs=0.05)
+
+
+def test_a_loss_that_is_a_sum_is_refused():
+    with pytest.raises(ValueError, match="mean over the rows"):
+        MLPRegressor(loss=fnn.Huber(reduction="sum")).fit(*DIABETES)
+
+
 # -------------------------------------------------------------------------------------- how it is trained
 
 def test_optimizer_objects_and_names():

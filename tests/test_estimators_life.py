@@ -27,7 +27,6 @@ from test_estimators import DIABETES, IRIS, assert_same_fit
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 X, Y = IRIS
-callback = pytest.importorskip("sklearn.callback")
 
 
 def pair(name="MLPClassifier", **settings):
@@ -210,6 +209,7 @@ def test_metadata_routing():
 @pytest.mark.parametrize("settings", [{"solver": "adam"}, {"solver": "lbfgs"}, {"early_stopping": True}])
 def test_callbacks_of_scikit_learn(settings):
     """A score for every iteration, of the network as it is then; a hook that returns True ends the fit."""
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has no callbacks")
     monitor = callback.ScoringMonitor(scoring="accuracy")
     mlp = MLPClassifier(max_iter=7, random_state=0, **settings).set_callbacks(monitor).fit(X, Y)
     scores = monitor.get_logs().data

@@ -90,7 +90,7 @@ def make_loss(estimator: BaseMLP) -> losses.Loss:
     named = isinstance(estimator.loss, str)
     loss = losses.get(LOSS_NAMES.get(estimator.loss, estimator.loss) if named else
                       copy.deepcopy(estimator.loss))
-    if getattr(loss, "reduction", "mean") != "mean":
+    if loss.reduction != "mean":
         raise ValueError(f"loss: expected the mean over the rows, got {loss!r}; leave its reduction 'mean'")
     return loss
 
