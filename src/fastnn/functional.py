@@ -397,7 +397,7 @@ def sigmoid_cross_entropy(logits: Any, target: Any, sample_weight: Any = None, l
 
 
 def poisson_deviance(logits: Any, target: Any, sample_weight: Any = None) -> tuple[Array, Array, Array]:
-    """Rates exp(logits), gradient of the mean loss for the logits, each row's loss (`fastnn.PoissonDeviance`).
+    """Rates exp(logits), gradient of the mean loss for them, each row's loss (`fastnn.PoissonDeviance`).
 
     Examples
     --------
