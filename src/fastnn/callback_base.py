@@ -21,8 +21,8 @@ class Callback:
     model : Sequential
         The model that is trained.
     params : dict
-        "epochs", "steps" (of an epoch), "batch_size" and "rows"; the last three are None where `fit` cannot
-        know them.
+        "epochs", "steps" (of an epoch), "batch_size", "rows" and "data", the arrays (X, y, sample weight or
+        None) that are trained on; all but the first are None where `fit` cannot know them.
 
     Examples
     --------

@@ -36,6 +36,7 @@ class Entry(NamedTuple):
     direct: bool = False  # rows are read where they stand, in order; only "predict" checks them then
     part: str = ""  # of a "loss" or its "gradient": "data" without the penalties, "penalty" without data
     dx: bool = False  # the gradient of the inputs too
+    probing: bool = False  # what layers pass on stays in the arena, to be looked at
 
 
 class Compiled:
@@ -127,10 +128,11 @@ class Compiled:
 
     def _emit(self, entry: Entry) -> Program:
         b = Builder(self.numbers.parameters, self.numbers.persistent,
-                    training=entry.kind in ("loss", "gradient", "train"), trained=self.trained)
+                    training=entry.kind in ("loss", "gradient", "train"), trained=self.trained,
+                    probing=entry.probing)
         lowest = self._lowest(entry)
         b.differentiates = lowest < len(self.layers)
-        b.stores_outputs, b.sums_rows = entry.outputs, self.sums_rows
+        b.stores_outputs, b.sums_rows = entry.outputs or entry.probing, self.sums_rows
         if entry.part == "penalty":
             b.differentiates = entry.kind == "gradient"
             self._emit_penalties(b)
@@ -138,6 +140,7 @@ class Compiled:
         n_in, n_out = math.prod(self.layers[0].input_shape), math.prod(self.layers[-1].output_shape)
         b.phase = Phase.GATHER
         value = self._rows(b, entry, X_SLOT, ("B", n_in), b.dtype, check_finite=1)
+        b.probe("output", value)
         if entry.kind == "predict":
             if entry.direct:
                 b.emit("check_rows", value)
@@ -211,6 +214,7 @@ class Compiled:
         for i, layer in enumerate(self.layers):
             b.layer, b.differentiates = layer.name, differentiates and i >= lowest
             value = layer.forward(b, value, activate=not (fused and layer is self.layers[-1]))
+            b.probe("output", value)
         b.differentiates = differentiates
         return value
 
@@ -224,7 +228,11 @@ class Compiled:
         fused = self.loss.op(self.layers[-1].activation, n_out)
         value = self._emit_forward(b, value, fused, lowest)
         b.phase, b.layer = Phase.LOSS, "loss"
-        return self.loss.emit(b, value, target, weight, fused, gradient=b.differentiates)
+        value, dy = self.loss.emit(b, value, target, weight, fused, gradient=b.differentiates)
+        b.layer = self.layers[-1].name
+        b.probe("output", value)  # the loss contains its activation
+        b.layer = "loss"
+        return value, dy
 
     def _emit_backward(self, b: Builder, dy: Operand | None, lowest: int = 0,
                        need_dx: bool = False) -> Operand | None:

@@ -9,7 +9,7 @@ largest number of rows, and a backend's ``Run`` owns the memory of one call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -266,6 +266,8 @@ class Program:
 
     `parameters` and `persistent` describe the vectors they run on. `blockable`: a step's rows may be run a
     block at a time, adding up gradients. `sums_rows`: a step's loss is the sum over its rows, not their mean.
+    `probes` names operands by layer and role: what they hold after their last use stays until the block ends,
+    where ``Run.view`` shows it.
     """
 
     ops: tuple[Op, ...]
@@ -274,6 +276,7 @@ class Program:
     n_slots: int
     blockable: bool = True
     sums_rows: bool = False
+    probes: Mapping[tuple[str, str], Operand] = field(default_factory=dict)
     cache: dict = field(default_factory=dict, repr=False, compare=False)
 
     def plan(self, rows: int, time: int = 1) -> Plan:
@@ -293,6 +296,8 @@ class Program:
                 sizes[a.slot] = max(sizes[a.slot], -(-bytes_ // ALIGN) * ALIGN)
                 first[a.slot] = min(first[a.slot], stretch)
                 last[a.slot] = max(last[a.slot], stretch)
+        for a in (a for a in self.probes.values() if a.space is Space.ARENA):
+            last[a.slot] = stretch
         offsets = [0] * self.n_slots
         placed: list[int] = []
         for slot in sorted(range(self.n_slots), key=lambda s: (-sizes[s], s)):
@@ -331,11 +336,14 @@ class Builder:
     """Collects the ops of one Program; layers and losses emit into it."""
 
     def __init__(self, parameters: Layout, persistent: Layout, *, training: bool,
-                 differentiates: bool | None = None, trained: Layout | None = None) -> None:
+                 differentiates: bool | None = None, trained: Layout | None = None,
+                 probing: bool = False) -> None:
         self.parameters, self.persistent = parameters, persistent
         self.trained = parameters if trained is None else trained  # of gradients and optimizer state
         self.training = training  # layers behave as in training
         self.differentiates = training if differentiates is None else differentiates  # backward ops follow
+        self.probing = probing  # what `probe` is given is kept
+        self.probes: dict[tuple[str, str], Operand] = {}
         self.n_instances = 0  # of ops that draw random numbers
         self.dtype = parameters.dtype
         self.ops: list[Op] = []
@@ -352,6 +360,12 @@ class Builder:
         dtype = np.dtype(self.dtype if dtype is None else dtype)
         self.n_slots += 1
         return Operand(Space.ARENA, dtype, shape, strides_of(shape, dtype), slot=self.n_slots - 1)
+
+    def probe(self, role: str, operand: Operand) -> None:
+        """Let a run that looks inside find an operand under the layer's name and a role: "output",
+        "pre_activation", or "delta", the gradient of that."""
+        if self.probing:
+            self.probes[self.layer, role] = operand
 
     def instance(self) -> int:
         """The number of a new op that draws random numbers: the same in all Programs that train the model."""

@@ -49,6 +49,7 @@ class Regularizer:
         builder.emit("penalty", builder.parameter(segment), gradient, row_penalty, l1=self.l1, l2=self.l2,
                      per_sample=int(self.per_sample))
         builder.emit("penalty_sum", row_penalty)
+        builder.probe(f"penalty of {segment.name}", row_penalty)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -221,7 +221,7 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
     model.history = History()
     callbacks.set_model(model)
     callbacks.set_params({"epochs": epochs, "steps": source.steps, "batch_size": source.batch,
-                          "rows": source.rows})
+                          "rows": source.rows, "data": source.data})
     try:
         callbacks.on_train_begin({})
         for epoch in range(epochs):
@@ -257,6 +257,7 @@ class _Arrays:
         self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None,
                            self.block == batch, not shuffle and model._compiled.reads_direct(X, y))
         self.chunk = 1  # steps of the next chunk
+        self.data = X, y, weight
         self.first_step = 0  # of the epoch, where these rows are one batch of an iterable
 
     def order(self) -> np.ndarray | None:
@@ -379,6 +380,7 @@ class _Batches:
 
     rows: int | None = None
     batch: int | None = None
+    data = None
 
     def __init__(self, model: Sequential, batches: Iterable, class_weight: Any = None) -> None:
         if not isinstance(batches, Iterable) or isinstance(batches, np.ndarray):

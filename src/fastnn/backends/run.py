@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..program import Program, Space
+from ..program import Operand, Program, Space
 
 
 @dataclass
@@ -89,6 +89,9 @@ class Run(Protocol):
 
     def begin(self, walk: Pass) -> None:
         """Set the pass whose steps `execute` runs."""
+
+    def view(self, operand: Operand, rows: int) -> np.ndarray:
+        """The array of an operand that is not bound, as a block of `rows` rows left it."""
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
         """Run steps [first_step, last_step); None when all were run. `check` looks at every op's results."""

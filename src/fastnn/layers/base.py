@@ -156,6 +156,7 @@ def name_layers(layers: list[Layer]) -> None:
 
 def emit_activation(builder: Builder, choice: Choice, z: Operand) -> Operand:
     """y = f(z) as an op of its own."""
+    builder.probe("pre_activation", z)
     if choice.name == "identity":
         return z
     y = builder.arena(z.shape)
@@ -170,6 +171,7 @@ def emit_activation(builder: Builder, choice: Choice, z: Operand) -> Operand:
 
 def emit_slope(builder: Builder, choice: Choice, dy: Operand, z: Operand | None, y: Operand) -> Operand:
     """dz = dy * f'(z), given the activation's input and output."""
+    builder.probe("delta", dy)
     if choice.name == "identity":
         return dy
     dz = builder.arena(dy.shape)
@@ -181,6 +183,7 @@ def emit_slope(builder: Builder, choice: Choice, dy: Operand, z: Operand | None,
         builder.emit("activation_backward", dy, f, dz, activation=choice.name, alpha=choice.alpha)
     else:
         builder.emit(f"{choice.name}_backward", dy, y, dz)
+    builder.probe("delta", dz)
     return dz
 
 

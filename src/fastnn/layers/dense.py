@@ -93,10 +93,12 @@ class Dense(Layer):
         choice = self.choice if activate else Choice()
         inside = choice if choice.elementwise else Choice()
         y = builder.arena(("B", self.units))
-        z = builder.arena(y.shape) if builder.differentiates and inside.slope_of_input else None
+        wanted = inside.slope_of_input and builder.differentiates or builder.probing
+        z = builder.arena(y.shape) if wanted and inside.name != "identity" else None
         bias = builder.parameter(self.segments["bias"]) if self.use_bias else None
         builder.emit("dense_forward", x, builder.parameter(self.segments["weight"]), bias, y, z,
                      activation=inside.name, alpha=inside.alpha)
+        builder.probe("pre_activation", y if z is None else z)
         if not choice.elementwise:
             z, y = y, emit_activation(builder, choice, y)
         builder.saved[self] = choice, x, z, y

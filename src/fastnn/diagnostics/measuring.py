@@ -1,0 +1,368 @@
+"""What a network looks like inside: figures of every layer from one gradient of a twin of the model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import checks
+from ..activations import ACTIVATIONS, Choice
+from ..backends import Pass
+from ..compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
+from ..divergence import DivergenceError
+from ..inference import adapt
+from ..layers import InputLayer, Layer
+from ..model import Sequential
+from ..training import train_on_batch
+from .curvature import extreme_curvatures
+
+FLAT = 0.06  # of the steepest slope: that of tanh at 0.97 (Karpathy, makemore 3, counts from there)
+DEAD = 1e-3  # of the steepest slope, on every row: the unit does not learn
+PROBE_ROWS = 512  # that are looked at
+BINS = 40  # of a histogram
+
+
+class Shape(NamedTuple):
+    """How flat an activation is: its steepest slope (at most 1 counts) and how many of its ends are flat."""
+
+    steepest: float
+    flat_ends: int
+
+
+def slopes(choice: Choice, z: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """f'(z) element by element; None for the identity and for activations of whole rows."""
+    if choice.functions is not None:
+        return np.asarray(choice.functions[1](z))
+    if choice.name == "identity" or choice.name not in ACTIVATIONS:
+        return None
+    row = ACTIVATIONS[choice.name]
+    return row.slope(y if row.derivative_of == "output" else z, choice.alpha)
+
+
+@lru_cache(maxsize=64)
+def flatness(choice: Choice) -> Shape:
+    """Where an activation is flat, told by its slope alone, so that it holds for a user's own too.
+
+    Examples
+    --------
+    >>> [flatness(Choice(name)).flat_ends for name in ("tanh", "relu", "identity")]
+    [2, 1, 0]
+    """
+    z = np.concatenate([np.linspace(-3, 3, 601), [-1e3, 1e3]])
+    with np.errstate(all="ignore"):
+        y = ACTIVATIONS[choice.name].function(z, choice.alpha) if choice.name in ACTIVATIONS else z
+        slope = slopes(choice, z, y)
+    if slope is None:
+        return Shape(1.0, 0)
+    slope = np.abs(slope)
+    steepest = min(1.0, float(np.nanmax(slope[:-2]))) or 1.0
+    return Shape(steepest, int((slope[-2:] < FLAT * steepest).sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFigures:
+    """What one layer looks like on the probed rows; NaN where it has no such thing.
+
+    Attributes
+    ----------
+    name, kind, activation : str
+        The layer's name, class and activation ("identity" where the loss contains it).
+    flat_ends : int
+        How many ends of the activation are flat: 2 for sigmoid, 1 for ReLU.
+    shape : tuple of int
+        Of the weights, () without.
+    pre_mean, pre_std, mean, std : float
+        Of the pre-activations z and of the outputs y = f(z), over rows and units.
+    spread : float
+        Root mean square over the units of an output's standard deviation over the rows: the signal.
+    saturated : float
+        Share of the values whose slope f'(z) is below 6% of the steepest. Half is normal for ReLU.
+    dead : float
+        Share of the units whose slope is below 0.1% of the steepest on every row.
+    alike : float
+        Share of the units that have a twin: the same weights in and out.
+    delta : float
+        Root mean square over the rows of the norm of the gradient of z (Nielsen's error delta).
+    gradient : float
+        Norm of the gradient of the layer's parameters.
+    weight_norm, weight_std, bias_mean : float
+        Of the weights (all parameters but the bias), and of the bias.
+    update_ratio : float
+        Norm of the weights' change in one step by that of the weights.
+    histograms : dict
+        "activations" and "gradients" (of z): counts and their edges, where asked for.
+    """
+
+    name: str
+    kind: str
+    activation: str
+    flat_ends: int
+    shape: tuple[int, ...]
+    pre_mean: float
+    pre_std: float
+    mean: float
+    std: float
+    spread: float
+    saturated: float
+    dead: float
+    alike: float
+    delta: float
+    gradient: float
+    weight_norm: float
+    weight_std: float
+    bias_mean: float
+    update_ratio: float
+    histograms: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> bool:
+        """Whether it has parameters."""
+        return not math.isnan(self.gradient)
+
+
+SCALARS = tuple(name for name, kind in LayerFigures.__annotations__.items() if kind == "float")
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A network at one moment.
+
+    Attributes
+    ----------
+    update : int
+        Updates done before.
+    loss, penalty : float
+        The loss on the probed rows as training sees it, and the part of it that regularizers add; NaN where
+        there is none.
+    gradient : float
+        Norm of the whole gradient.
+    reach : float
+        Norm of all weights, or of Xavier's where that is larger: how far a training goes.
+    inputs : numpy.ndarray, shape (features,)
+        Root mean square of each feature as it reaches the first layer with parameters.
+    input_spread : float
+        Root mean square over those features of their standard deviation over the rows.
+    layers : tuple of LayerFigures
+        Those with parameters or an activation.
+    """
+
+    update: int
+    loss: float
+    penalty: float
+    gradient: float
+    reach: float
+    inputs: np.ndarray
+    input_spread: float
+    layers: tuple[LayerFigures, ...]
+
+    @property
+    def data_loss(self) -> float:
+        """The loss without penalties."""
+        return self.loss - (0.0 if math.isnan(self.penalty) else self.penalty)
+
+
+def sample_rows(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, n: int,
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """At most n rows, drawn by the model's seed; arrays of their own."""
+    rows = np.arange(len(X))
+    if len(X) > n:
+        rows = np.sort(np.random.default_rng([model.seed, 3]).choice(len(X), n, replace=False))
+    return X[rows], y[rows], None if weight is None else weight[rows]
+
+
+class Probe:
+    """Looks into a model through a twin of it, so that the model itself stays as it is, bit for bit.
+
+    Parameters
+    ----------
+    model : Sequential
+        Compiled.
+    X, y, weight
+        The rows to look at, checked.
+    batch_size : int
+        Rows of the step whose size is measured.
+    """
+
+    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
+                 batch_size: int) -> None:
+        self.model, self.twin = model, model.copy()
+        if not any(layer.segments for layer in model.layers):
+            raise ValueError("model: expected layers with parameters, such as Dense; got none to look into")
+        self.X = X if checks.is_gatherable(X) else np.ascontiguousarray(X, model.dtype)
+        self.y, self.weight, self.batch_size = y, weight, batch_size
+        loss = model._require_compiled()
+        self.fused = loss.op(model.layers[-1].activation, model.output_shape[0]) is not None
+
+    def mirror(self) -> None:
+        """Give the twin all numbers of the model."""
+        model, twin = self.model, self.twin
+        assert model.optimizer is not None and twin.optimizer is not None
+        twin.load_state_dict(model._numbers.all_arrays())
+        twin._numbers.set_states(model._numbers.states(), model.optimizer.initial_states)
+        twin.update_count = model.update_count
+        twin.optimizer.learning_rate = model.optimizer.learning_rate
+        adapt(twin, self.X)
+
+    def measure(self, histograms: bool = False) -> Measurement:
+        """The model as it is now: one gradient on the probed rows, one step on a batch of them."""
+        self.mirror()
+        loss, arrays = self.gradient()
+        gradients = {name: g.copy() for name, g in self.twin._numbers.named_gradients().items()}
+        ratios = self._update_ratios()
+        with np.errstate(all="ignore"):
+            layers = tuple(self._figures(layer, arrays, gradients, ratios, histograms)
+                           for layer in self._shown(arrays))
+            inputs = self._reaching(arrays).astype(np.float64)
+            return Measurement(
+                update=self.model.update_count, loss=loss, penalty=_penalty(arrays),
+                gradient=_norm(list(gradients.values())), reach=self._reach(),
+                inputs=np.sqrt((inputs ** 2).mean(axis=0)),
+                input_spread=float(np.sqrt(inputs.var(axis=0).mean())), layers=layers)
+
+    def gradient(self) -> tuple[float, dict[tuple[str, str], np.ndarray]]:
+        """The twin's loss and what its layers pass on, in the same pass that leaves the gradients."""
+        model, n = self.twin, len(self.X)
+        entry = Entry("gradient", self.y.ndim == 1, self.weight is not None, probing=True)
+        with model._compiled.borrow(entry, n) as run:
+            for slot, array in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight)):
+                run.bind(slot, array)
+            losses = np.zeros(1)
+            run.begin(Pass(n, n, n, row_weight=self.weight, losses=losses, update_count=model.update_count,
+                           seed=model.seed))
+            run.execute(0, 1)
+            arrays = {key: run.view(operand, n).copy() for key, operand in run.program.probes.items()}
+        return float(losses[0]), arrays
+
+    def uninformed_loss(self) -> float:
+        """The data's loss where the last layer with weights says nothing: ln C for C classes."""
+        last = [layer for layer in self.twin.layers if "weight" in layer.segments]
+        if not last:
+            return math.nan
+        self.mirror()
+        for name in last[-1].segments:
+            getattr(last[-1], name)[...] = 0
+        loss, arrays = self.gradient()
+        penalty = _penalty(arrays)
+        return loss if math.isnan(penalty) else loss - penalty
+
+    def curvatures(self) -> tuple[float, float]:
+        """The lowest and the highest eigenvalue of the Hessian, at the weights that were measured last."""
+        twin = self.twin.copy(dtype="float64")
+        return extreme_curvatures(twin.bind(self.X, self.y, self.weight), twin.named_parameters())
+
+    # ---- the parts of a measurement ----
+
+    def _shown(self, arrays: dict[tuple[str, str], np.ndarray]) -> Iterator[Layer]:
+        for layer in self.twin.layers:
+            if layer.segments or (layer.name, "pre_activation") in arrays:
+                yield layer
+
+    def _reaching(self, arrays: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
+        """The inputs as the first layer that is none of their normalisation sees them."""
+        below = [layer for layer in self.twin.layers
+                 if isinstance(layer, InputLayer) and (layer.name, "output") in arrays]
+        return arrays[(below[-1].name if below else "", "output")]
+
+    def _update_ratios(self) -> dict[str, float]:
+        """How far one step moves each parameter, relative to it; the twin's parameters are put back."""
+        twin, n = self.twin, self.batch_size
+        parameters = twin._numbers.memory.parameters
+        before, views = parameters.copy(), twin.named_parameters()
+        norms = {name: _norm([view]) for name, view in views.items()}
+        try:
+            train_on_batch(twin, self.X[:n], self.y[:n], None if self.weight is None else self.weight[:n])
+        except DivergenceError:
+            return dict.fromkeys(views, math.inf)
+        finally:
+            parameters -= before
+            moved = {name: _norm([view]) for name, view in views.items()}
+            parameters[...] = before
+        return {name: moved[name] / norms[name] if norms[name] else math.nan for name in views}
+
+    def _reach(self) -> float:
+        weights = [view for view in self.twin.named_parameters().values() if view.ndim > 1]
+        xavier = sum(2 * view.size / (math.prod(view.shape[:-1]) + view.shape[-1]) for view in weights)
+        return math.sqrt(max(_norm(weights) ** 2, xavier))
+
+    def _figures(self, layer: Layer, arrays: dict[tuple[str, str], np.ndarray],
+                 gradients: dict[str, np.ndarray], ratios: dict[str, float],
+                 histograms: bool) -> LayerFigures:
+        y = arrays[layer.name, "output"]
+        z, delta = arrays.get((layer.name, "pre_activation")), arrays.get((layer.name, "delta"))
+        choice = getattr(layer, "choice", Choice())
+        if self.fused and layer is self.twin.layers[-1]:
+            choice = Choice()
+        shape = flatness(choice)
+        slope = None if z is None else slopes(choice, z, y)
+        small = None if slope is None else np.abs(slope) / shape.steepest
+        own = [name for name in layer.segments if name != "bias"]
+        weights = [getattr(layer, name) for name in own]
+        names = [layer.segments[name].name for name in layer.segments]
+        found = {"activations": y, "gradients": delta} if histograms else {}
+        return LayerFigures(
+            name=layer.name, kind=type(layer).__name__, activation=choice.name, flat_ends=shape.flat_ends,
+            shape=weights[0].shape if weights else (),
+            pre_mean=_mean(z), pre_std=_std(z), mean=_mean(y), std=_std(y),
+            spread=float(np.sqrt(y.astype(np.float64).var(axis=0).mean())),
+            saturated=math.nan if small is None else float((small < FLAT).mean()),
+            dead=math.nan if small is None else float((small < DEAD).all(axis=0).mean()),
+            alike=self._alike(layer),
+            delta=math.nan if delta is None else _norm([delta]) * math.sqrt(len(delta)),
+            gradient=_norm([gradients[name] for name in names]) if names else math.nan,
+            weight_norm=_norm(weights) if weights else math.nan,
+            weight_std=_std(weights[0]) if weights else math.nan,
+            bias_mean=_mean(layer.bias) if "bias" in layer.segments else math.nan,
+            update_ratio=ratios[layer.segments[own[0]].name] if own else math.nan,
+            histograms={name: _histogram(a) for name, a in found.items() if a is not None})
+
+    def _alike(self, layer: Layer) -> float:
+        """Share of a layer's units with a twin in it, found by projecting weights onto random directions."""
+        weights = [la for la in self.twin.layers if "weight" in la.segments and la.weight.ndim == 2]
+        if layer not in weights[:-1] or layer.weight.shape[1] < 2:
+            return math.nan
+        above = weights[weights.index(layer) + 1].weight
+        if above.shape[0] != layer.weight.shape[1]:
+            return math.nan
+        rng = np.random.default_rng(0)
+        sides = [layer.weight.astype(np.float64).T @ rng.standard_normal(layer.weight.shape[0]),
+                 above.astype(np.float64) @ rng.standard_normal(above.shape[1])]
+        if "bias" in layer.segments:
+            sides.append(layer.bias.astype(np.float64))
+        keys = np.stack([np.round(side / (np.abs(side).max() or 1.0), 5) for side in sides], axis=1)
+        _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+        return float((counts[inverse.ravel()] > 1).mean())
+
+
+def _penalty(arrays: dict[tuple[str, str], np.ndarray]) -> float:
+    parts = [float(a.sum()) for (_, role), a in arrays.items() if role.startswith("penalty")]
+    return sum(parts) if parts else math.nan
+
+
+def _norm(arrays: list[np.ndarray]) -> float:
+    return math.sqrt(sum(float(np.sum(np.square(a, dtype=np.float64))) for a in arrays))
+
+
+def _mean(a: np.ndarray | None) -> float:
+    return math.nan if a is None else float(a.mean(dtype=np.float64))
+
+
+def _std(a: np.ndarray | None) -> float:
+    return math.nan if a is None else float(a.std(dtype=np.float64))
+
+
+def _histogram(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of the finite values in equal bins from the least to the largest."""
+    finite = a[np.isfinite(a)].astype(np.float64)
+    return np.histogram(finite, BINS)
+
+
+def checked(model: Sequential, X: Any, y: Any, sample_weight: Any,
+            ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The arguments of `fastnn.diagnose` and others, as `fit` checks them."""
+    model._require_compiled()
+    return model._checked(X, y, sample_weight)
