@@ -77,6 +77,15 @@ def team(monkeypatch):
     fnn.set_num_threads(before)
 
 
+@pytest.fixture
+def one_thread():
+    """One thread: many small networks, on machines that are busy."""
+    before = fnn.get_num_threads()
+    fnn.set_num_threads(1)
+    yield
+    fnn.set_num_threads(before)
+
+
 def rounding(dtype, terms=0):
     """Bound of the error of a sum of so many products and a few operations more.
 

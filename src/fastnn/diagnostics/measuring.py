@@ -191,8 +191,6 @@ class Probe:
     def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
                  batch_size: int) -> None:
         self.model, self.twin = model, model.copy()
-        if not any(layer.segments for layer in model.layers):
-            raise ValueError("model: expected layers with parameters, such as Dense; got none to look into")
         self.X = X if checks.is_gatherable(X) else np.ascontiguousarray(X, model.dtype)
         self.y, self.weight, self.batch_size = y, weight, batch_size
         loss = model._require_compiled()
@@ -365,4 +363,6 @@ def checked(model: Sequential, X: Any, y: Any, sample_weight: Any,
             ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The arguments of `fastnn.diagnose` and others, as `fit` checks them."""
     model._require_compiled()
+    if not any(layer.segments for layer in model.layers):
+        raise ValueError("model: expected layers with parameters, such as Dense; got none to look into")
     return model._checked(X, y, sample_weight)

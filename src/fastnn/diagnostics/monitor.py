@@ -80,12 +80,12 @@ class Monitor(Callback):
             self.on_batch_end = self._after_step  # type: ignore[method-assign]
 
     def on_train_begin(self, logs: Logs) -> None:
-        data = checked(self.model, *self.given) if self.given else self.params.get("data")
+        data = self.given or self.params.get("data")
         if data is None:
             raise ValueError("Monitor: expected X and y to look at, because fit is given batches; write "
                              "fnn.Monitor(X, y) with some of the rows")
         self.measurements, self.moments, self.history, self.steps = [], [], {}, 0
-        X, y, weight = data
+        X, y, weight = checked(self.model, *data)
         sample = sample_rows(self.model, X, y, weight, self.rows)
         self.probe = Probe(self.model, *sample, self.params.get("batch_size") or self.rows)
         self.fresh = self.model.update_count == 0

@@ -14,7 +14,7 @@ from ..divergence import DivergenceError
 from ..inference import adapt
 from ..model import Sequential
 from ..schedules import Schedule
-from ..training import train_on_batch
+from ..training import fit
 from . import rules  # noqa: F401  (registers them)
 from .findings import Evidence, Finding, Outcome, as_plain, examine
 from .measuring import PROBE_ROWS, SCALARS, LayerFigures, Measurement, Probe, checked, sample_rows
@@ -189,13 +189,13 @@ def _train(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray |
            steps: int, sample: tuple) -> float:
     """Take some steps; the loss on the sample then, infinite where they diverge."""
     rng = np.random.default_rng([model.seed, 4])
-    order = np.zeros(0, np.int64)
+    batch = min(batch_size, len(X))
+    whole = len(X) // batch * batch  # rows of full batches, in a new order each time round
+    rounds = [rng.permutation(len(X))[:whole] for _ in range(-(-steps * batch // whole))]
+    rows = np.concatenate(rounds)[:steps * batch]
     try:
-        for _ in range(steps):
-            if len(order) < min(batch_size, len(X)):
-                order = rng.permutation(len(X))
-            rows, order = order[:batch_size], order[batch_size:]
-            train_on_batch(model, X[rows], y[rows], None if weight is None else weight[rows])
+        fit(model, X[rows], y[rows], batch, shuffle=False, verbose=0,
+            sample_weight=None if weight is None else weight[rows])
     except DivergenceError:
         return math.inf
     loss = _evaluate(model, sample)
