@@ -120,6 +120,34 @@ class TestTrain:
         assert code == 0 and 3 < len(lines) < 100
 
 
+class TestDiagnose:
+    def test_healthy(self, run, folder):
+        code, lines, err = run("diagnose", "--hidden", "32", "--sanity")
+        assert (code, err) == (0, "") and lines[0].split()[:2] == ["layer", "activation"]
+        assert "healthy: none of the rules found anything" in lines
+        checks = ["initial", "regularization", "overfitting", "gradients"]
+        assert [line.split()[0] for line in lines[-4:]] == checks
+        assert not any(folder.iterdir())  # nothing is trained, nothing is saved
+
+    def test_sick(self, run):
+        code, lines, err = run("diagnose", "--hidden", "30,30", "--activation", "tanh", "--initializer",
+                               "standard_normal", "--backend", "numpy", "--steps", "5")
+        assert (code, err) == (1, "")
+        assert any(line.startswith("warning: saturated_units in dense: ") for line in lines)
+        assert any(line.startswith("  try: ") for line in lines)
+
+    def test_sanity_alone_decides_too(self, run):
+        code, lines, _ = run("diagnose", "--hidden", "8", "--optimizer", "sgd", "--lr", "0.001", "--sanity")
+        assert code == 1 and any(line.startswith("overfitting     FAILED") for line in lines)
+
+    @pytest.mark.parametrize("flags, message", [
+        (["--activation", "relux"], "unknown activation 'relux'"), (["--initializer", "he"], "'he'"),
+        (["--steps", "0"], "argument --steps: expected a whole number of at least 1, got '0'"),
+        (["--epochs", "3"], "unrecognized arguments: --epochs 3")])
+    def test_errors_are_one_line(self, run, flags, message):
+        code, lines, err = run("diagnose", *flags)
+        assert code == 2 and lines == [] and message in err and err.count("\n") == 1
+
 class TestMnist:
     def test_one_part_is_split(self, run, folder):
         X, y = load_digits()
@@ -145,7 +173,7 @@ class TestMnist:
 
 class TestErrors:
     @pytest.mark.parametrize(("arguments", "message"), [
-        ([], "required: {train,info,gradcheck}"),
+        ([], "required: {train,diagnose,info,gradcheck}"),
         (["fly"], "invalid choice: 'fly'"),
         (["train", "--wings", "2"], "unrecognized arguments: --wings 2"),
         (["train", "--epoch", "2"], "unrecognized arguments: --epoch 2"),

@@ -266,7 +266,7 @@ def test_curvatures():
 
 
 def test_a_minimum_is_no_plateau(backend):
-    """A linear network at the best it can do: no gradient, much loss, and nothing to say about it."""
+    """A linear network at the best it can do: no gradient, much loss, nothing to say about it."""
     X, _ = lines(0)
     y = np.random.default_rng(1).standard_normal(len(X))
     model = fnn.Sequential([fnn.Dense(1)], input_shape=(X.shape[1],), dtype="float64")
@@ -286,7 +286,7 @@ def test_report(backend):
     text = str(diagnosis)
     finding = diagnosis.findings[0]
     assert not diagnosis.healthy and "1 finding\n" in text
-    assert f"{finding.figure:.0%} of the values of tanh are saturated; weights have standard deviation " in text
+    assert f"{finding.figure:.0%} of the values of tanh are saturated; weights have standard dev" in text
     assert "Xavier would be 0.2" in text and "[0.62" in text
     assert "limit 0.5], at the start and after 50 steps" in text
     assert "why: " in text and "try: glorot_uniform" in text

@@ -123,7 +123,8 @@ def test_data_is_ready_to_plot(backend, tmp_path):
     assert (np.diff(data["loss"]) < 0).all() and set(data["history"]) == {"loss", "val_loss"}
     assert list(data["layers"]) == ["first", "second", "last"]
     for name, figures in data["layers"].items():
-        assert all(figures[f].shape == (4,) for f in ("saturated", "dead", "delta", "gradient", "update_ratio"))
+        for figure in ("saturated", "dead", "delta", "gradient", "update_ratio"):
+            assert figures[figure].shape == (4,)
         for histogram in ("activations", "gradients"):
             counts, edges = figures[histogram]["counts"], figures[histogram]["edges"]
             assert counts.shape == (4, 40) and edges.shape == (4, 41) and (np.diff(edges) > 0).all()

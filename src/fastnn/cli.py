@@ -1,4 +1,4 @@
-"""The command ``fastnn``: train a digit classifier, check gradients, say what this installation runs on."""
+"""The command ``fastnn``: train or diagnose a digit classifier, check gradients, say what runs here."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from . import catalogue, checks
 from .data import load_digits, load_mnist, train_test_split
 from .optimizers import OPTIMIZERS
 
+FOUND = 1  # the doctor found something
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
@@ -63,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 where a gradient is wrong, 2 after a user's error, 130 after Ctrl-C.
+        The exit code: 0, 1 where a gradient is wrong or the doctor found something, 2 after a user's error,
+        130 after Ctrl-C.
 
     Examples
     --------
@@ -92,7 +94,8 @@ def make_parser() -> argparse.ArgumentParser:
     """All flags."""
     parser = Parser(prog="fastnn", description="Neural networks on the CPU.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"fastnn {fnn.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,info,gradcheck}")
+    commands = parser.add_subparsers(dest="command", required=True,
+                                     metavar="{train,diagnose,info,gradcheck}")
 
     info = commands.add_parser(
         "info", help="say what runs here, and how fast", allow_abbrev=False,
@@ -105,40 +108,32 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
         description="Train a network on images of digits, test it on held-out images, save it.")
     train.set_defaults(run=run_train)
-    flag = train.add_argument_group("data").add_argument
-    flag("--data", choices=("digits", "mnist"), default="digits",
-         help="the 8x8 digits that come with fastnn, or MNIST's IDX files in --path")
-    flag("--path", metavar="FOLDER", help="where MNIST's files are, gzipped or plain")
-    flag("--train-rows", type=whole(1), metavar="N",
-         help="images to train on; data without a test part of its own is split behind them, or at 80%%")
-    flag("--test-rows", type=whole(1), metavar="N", help="images to test on")
+    flag = add_common_flags(train)
     flag("--validation", type=number("a share from 0 up to 1", lambda x: 0 <= x < 1), default=0.0,
          metavar="SHARE",
          help="share of the training images to look at after each epoch; 0: the test images are looked at")
-    flag = train.add_argument_group("network").add_argument
-    flag("--hidden", type=hidden_sizes, default="256,128", metavar="N,N,...",
-         help="units of each hidden layer; 'none' for softmax regression")
-    flag("--activation", default="relu", metavar="NAME", help="of the hidden layers")
-    flag("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and arithmetic")
-    flag = train.add_argument_group("training").add_argument
-    flag("--optimizer", default="adam", metavar="NAME", help=", ".join(OPTIMIZERS))
-    flag("--lr", type=number("a number above 0", lambda x: 0 < x < math.inf), metavar="RATE",
-         help="learning rate; the optimizer's own if not given")
-    flag("--momentum", type=number("a number from 0 up to 1", lambda x: 0 <= x < 1), metavar="M",
-         help="of sgd, momentum or nesterov")
+    flag("--test-rows", type=whole(1), metavar="N", help="images to test on")
     flag("--epochs", type=whole(1), default=20, metavar="N", help="passes over the training images")
-    flag("--batch-size", type=whole(1), default=32, metavar="N", help="images of a step")
     flag("--patience", type=whole(1), metavar="N",
          help="stop when the validation loss has not improved for N epochs, and keep the best weights")
-    flag("--seed", type=whole(0), default=0, metavar="N", help="fixes initial weights and shuffling")
-    flag = train.add_argument_group("machine").add_argument
-    flag("--backend", choices=("native", "numpy"), help="the compiled core or plain NumPy")
-    flag("--isa", metavar="NAME", help="instruction set of the compiled core: baseline, avx2, avx512")
-    flag("--threads", type=whole(1), metavar="N", help="threads of a large step")
     flag = train.add_argument_group("output").add_argument
     flag("--output", metavar="FILE", help="where to save the model; digits.safetensors or mnist.safetensors "
                                           "in this folder if not given")
     flag("--quiet", action="store_true", help="print the last line only")
+
+    diagnose = commands.add_parser(
+        "diagnose", help="say why a digit classifier would not learn well", allow_abbrev=False,
+        formatter_class=HelpFormatter,
+        description="Build the network that `fastnn train` would train with the same flags, take a few steps, "
+                    "look at every layer, and say what is wrong, why it hurts and what to try. The exit code "
+                    "is 1 where something was found.", epilog="example: fastnn diagnose --hidden 30,30,30,30 "
+                    "--activation sigmoid --initializer standard_normal")
+    diagnose.set_defaults(run=run_diagnose, test_rows=None)
+    flag = add_common_flags(diagnose)
+    flag("--steps", type=whole(1), default=50, metavar="N", help="how many steps are taken")
+    flag("--sanity", action="store_true", help="do the sanity checks too: loss at the start, regularization, "
+                                               "20 images by heart, gradients")
+
     check = commands.add_parser(
         "gradcheck", help="check every gradient by finite differences", allow_abbrev=False,
         formatter_class=HelpFormatter,
@@ -158,6 +153,35 @@ def make_parser() -> argparse.ArgumentParser:
     flag("--seed", type=whole(0), default=0, metavar="N", help="fixes weights, samples and what is checked")
     flag("--list", action="store_true", help="print the names only")
     return parser
+
+
+def add_common_flags(parser: argparse.ArgumentParser) -> Callable[..., Any]:
+    """The flags that say what is trained and how; returns what adds more to how."""
+    flag = parser.add_argument_group("data").add_argument
+    flag("--data", choices=("digits", "mnist"), default="digits",
+         help="the 8x8 digits that come with fastnn, or MNIST's IDX files in --path")
+    flag("--path", metavar="FOLDER", help="where MNIST's files are, gzipped or plain")
+    flag("--train-rows", type=whole(1), metavar="N",
+         help="images to train on; data without a test part of its own is split behind them, or at 80%%")
+    flag = parser.add_argument_group("network").add_argument
+    flag("--hidden", type=hidden_sizes, default="256,128", metavar="N,N,...",
+         help="units of each hidden layer; 'none' for softmax regression")
+    flag("--activation", default="relu", metavar="NAME", help="of the hidden layers")
+    flag("--initializer", default="glorot_uniform", metavar="NAME", help="of all weights")
+    flag("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and arithmetic")
+    flag = parser.add_argument_group("machine").add_argument
+    flag("--backend", choices=("native", "numpy"), help="the compiled core or plain NumPy")
+    flag("--isa", metavar="NAME", help="instruction set of the compiled core: baseline, avx2, avx512")
+    flag("--threads", type=whole(1), metavar="N", help="threads of a large step")
+    flag = parser.add_argument_group("training").add_argument
+    flag("--optimizer", default="adam", metavar="NAME", help=", ".join(OPTIMIZERS))
+    flag("--lr", type=number("a number above 0", lambda x: 0 < x < math.inf), metavar="RATE",
+         help="learning rate; the optimizer's own if not given")
+    flag("--momentum", type=number("a number from 0 up to 1", lambda x: 0 <= x < 1), metavar="M",
+         help="of sgd, momentum or nesterov")
+    flag("--batch-size", type=whole(1), default=32, metavar="N", help="images of a step")
+    flag("--seed", type=whole(0), default=0, metavar="N", help="fixes initial weights and shuffling")
+    return flag
 
 
 def whole(minimum: int) -> Callable[[str], int]:
@@ -289,6 +313,22 @@ def run_train(arguments: argparse.Namespace) -> int:
     return code
 
 
+def run_diagnose(arguments: argparse.Namespace) -> int:
+    """``fastnn diagnose``."""
+    (X, y), _ = load_images(arguments)
+    with ExitStack() as stack:
+        choose_machine(arguments, stack)
+        model = make_model(arguments, X, n_classes=int(y.max()) + 1)
+        diagnosis = fnn.diagnose(model, X, y, batch_size=arguments.batch_size, steps=arguments.steps)
+        print(diagnosis)
+        sane = True
+        if arguments.sanity:
+            report = fnn.sanity_check(model, X, y)
+            print(f"\n{report}")
+            sane = report.passed
+    return 0 if diagnosis.healthy and sane else FOUND
+
+
 class Clock(fnn.Callback):
     """Count what was trained on, and the time without validation."""
 
@@ -381,8 +421,9 @@ def choose_machine(arguments: argparse.Namespace, stack: ExitStack) -> str:
 def make_model(arguments: argparse.Namespace, X: np.ndarray, n_classes: int) -> fnn.Sequential:
     """The network, compiled; it takes raw pixels."""
     layers = [fnn.Flatten(), fnn.Standardize(per_feature=False, name="pixels"),
-              *(fnn.Dense(size, arguments.activation) for size in arguments.hidden),
-              fnn.Dense(n_classes, "softmax")]
+              *(fnn.Dense(size, arguments.activation, kernel_initializer=arguments.initializer)
+                for size in arguments.hidden),
+              fnn.Dense(n_classes, "softmax", kernel_initializer=arguments.initializer)]
     model = fnn.Sequential(layers, input_shape=X.shape[1:], dtype=arguments.dtype, seed=arguments.seed)
     make = checks.lookup("optimizer", arguments.optimizer, OPTIMIZERS)
     settings = {"learning_rate": arguments.lr, "momentum": arguments.momentum}

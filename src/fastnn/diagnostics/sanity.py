@@ -144,7 +144,7 @@ def sanity_check(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None
     uninformed = probe.uninformed_loss()
     start = probe.measure()
     return SanityReport([_initial_loss(subject, start, uninformed), _regularization(start),
-                         _overfitting(subject, sample, uninformed), _gradients(subject, sample)])
+                         _overfitting(subject, sample), _gradients(subject, sample)])
 
 
 def _changed(model: Sequential, config: dict[str, Any], optimizer: Optimizer | None = None) -> Sequential:
@@ -153,6 +153,9 @@ def _changed(model: Sequential, config: dict[str, Any], optimizer: Optimizer | N
     other.compile(copy.deepcopy(optimizer or model.optimizer), copy.deepcopy(model.loss),  # type: ignore[arg-type]
                   list(model.metrics))
     return other
+
+
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # X, y, weight
 
 
 def _initial_loss(model: Sequential, start: Measurement, uninformed: float) -> SanityItem:
@@ -174,8 +177,9 @@ def _regularization(start: Measurement) -> SanityItem:
                       "a higher loss", "the penalty is zero: are all weights, or all its coefficients?")
 
 
-def _overfitting(model: Sequential, sample: tuple, uninformed: float) -> SanityItem:
-    few = tuple(a if a is None else a[:FEW] for a in sample)
+def _overfitting(model: Sequential, sample: Sample) -> SanityItem:
+    X, y, weight = sample[0][:FEW], sample[1][:FEW], None if sample[2] is None else sample[2][:FEW]
+    uninformed = Probe(model, X, y, weight, 1).uninformed_loss()
     config = model.get_config()
     config["layers"] = [_free(layer) for layer, built in zip(config["layers"], model.layers, strict=True)
                         if not isinstance(built, RandomLayer)]
@@ -184,8 +188,8 @@ def _overfitting(model: Sequential, sample: tuple, uninformed: float) -> SanityI
     for optimizer in (model.optimizer, Adam()):
         subject = _changed(model, config, optimizer)
         subject.load_state_dict(model.state_dict())
-        passed, loss, steps = _learns(subject, few, uninformed)
-        figure = figure or f"loss {loss:.3g} after {steps} steps on {len(sample[0][:FEW])} samples"
+        passed, loss, steps = _learns(subject, X, y, weight, uninformed)
+        figure = figure or f"loss {loss:.3g} after {steps} steps on {len(X)} samples"
         if passed:
             break
     if passed and optimizer is not model.optimizer:
@@ -200,9 +204,9 @@ def _free(layer: dict[str, Any]) -> dict[str, Any]:
     return {name: None if name.endswith("_regularizer") else value for name, value in layer.items()}
 
 
-def _learns(model: Sequential, few: tuple, uninformed: float) -> tuple[bool, float, int]:
+def _learns(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
+            uninformed: float) -> tuple[bool, float, int]:
     """Whether a model learns a few samples by heart; the loss and the steps taken."""
-    X, y, weight = few
     loss, steps = model.evaluate(X, y, sample_weight=weight)["loss"], 0
     limit = LEARNED * (uninformed if uninformed > 0 else abs(loss))
     for _ in range(PATIENCE):
@@ -224,7 +228,7 @@ def _all_right(model: Sequential, X: np.ndarray, y: np.ndarray) -> bool:
     return bool((model.predict(X).argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1))).all())
 
 
-def _gradients(model: Sequential, sample: tuple) -> SanityItem:
+def _gradients(model: Sequential, sample: Sample) -> SanityItem:
     few = (None if a is None else a[:GRADIENT_ROWS] for a in sample)
     result = check_gradients(model, *few, samples=GRADIENT_SAMPLES)
     judged = [tensor for tensor in result.tensors if tensor.worst_index is not None]
