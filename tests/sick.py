@@ -170,6 +170,7 @@ SICK = [
     Sick("small_updates", "first", slow(1e-6)),
     Sick("learning_rate_high", "network", fast(2.0)),
     Sick("learning_rate_low", "network", slow(1e-4)),
+    Sick("divergence", "network", fast(10.0)),
     Sick("rising_loss", "network", rising, training={"epochs": 12}),
     Sick("overfitting", "network", overfit, training={"epochs": 40, "validation_split": 0.3}),
     Sick("unscaled_inputs", "input", scaled(100.0)),

@@ -278,6 +278,12 @@ def test_a_minimum_is_no_plateau(backend):
     assert not {"plateau", "saddle"} & set(diagnosis.names())
 
 
+@pytest.mark.parametrize("values", [[], [0.0], [np.nan, np.inf], [3e30] * 5, [1.0, 1.0 + 1e-15], [1, 2, 4]])
+def test_histograms_of_odd_values(values):
+    counts, edges = measuring._histogram(np.array(values, np.float64))
+    assert counts.sum() == np.isfinite(values).sum() and (np.diff(edges) > 0).all() and len(edges) == 41
+
+
 # ---- what is told ----
 
 def test_report(backend):
@@ -301,7 +307,7 @@ def test_report(backend):
 def test_divergence_is_told():
     model = network(["tanh"], fnn.Dense(1, name="last"), 0, rate=10.0, loss="squared_error")
     diagnosis = fnn.diagnose(model, *lines(0))
-    assert diagnosis.names()[0] == "learning_rate_high" and len(diagnosis.measurements) == 1
+    assert diagnosis.names()[:2] == ["learning_rate_high", "divergence"] and len(diagnosis.measurements) == 1
     assert "divergence" in str(diagnosis) and diagnosis.to_dict()["outcome"]["after"] is None
 
 

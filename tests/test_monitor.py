@@ -41,9 +41,10 @@ def between(first, last, rate, otherwise):
     return lambda update: rate if first <= update < last else otherwise
 
 
-def too_fast(activations, rate):
-    """After two epochs the rate is far too high."""
-    return lambda seed: classifier(activations, seed, rate=between(26, 1000, rate, 0.05))
+def one_step(activations, rate):
+    """After two epochs one step that is far too large, and then none."""
+    return lambda seed: classifier(activations, seed, rate=lambda update: (
+        0.05 if update < 26 else rate if update == 26 else 1e-12))
 
 
 def too_slow(seed):
@@ -55,11 +56,13 @@ def too_large_steps(seed):
                    rate=between(26, 1000, 1.2, 0.02)), *lines(seed)
 
 
-def knocked_out(seed):
-    """Two steps that are far too large, on inputs that are all positive, end the life of most ReLUs."""
-    X, y = lines(seed)
-    return network(["relu"], fnn.Dense(1, name="last"), seed, loss="squared_error",
-                   rate=between(26, 28, 3.0, 0.02)), np.abs(X), y - 3.0
+def knocked_out(rate):
+    """Two steps that are far too large, on inputs that are all positive, end the life of ReLUs."""
+    def make(seed):
+        X, y = lines(seed)
+        return network(["relu"], fnn.Dense(1, name="last"), seed, loss="squared_error",
+                       rate=between(26, 28, rate, 0.02)), np.abs(X), y - 3.0
+    return make
 
 
 def driven_off(seed):
@@ -70,11 +73,11 @@ def driven_off(seed):
 
 
 ARISING = {
-    ("saturated_units", "first"): too_fast(["tanh"], 60.0),
-    ("dead_units", "first"): knocked_out,
-    ("growing_activations", "first"): too_fast(["relu"], 4.0),
-    ("exploding_gradients", "first"): too_fast(["relu"], 4.0),
-    ("vanishing_gradients", "first"): too_fast(["sigmoid", "sigmoid"], 60.0),
+    ("saturated_units", "first"): one_step(["tanh"], 600.0),
+    ("dead_units", "first"): knocked_out(3.0),
+    ("growing_activations", "first"): one_step(["relu"], 2000.0),
+    ("exploding_gradients", "first"): one_step(["relu"], 2000.0),
+    ("vanishing_gradients", "first"): knocked_out(10.0),
     ("small_updates", "first"): too_slow,
     ("large_updates", "last"): too_large_steps,
     ("plateau", "network"): driven_off,

@@ -124,7 +124,7 @@ def make_parser() -> argparse.ArgumentParser:
     diagnose = commands.add_parser(
         "diagnose", help="say why a digit classifier would not learn well", allow_abbrev=False,
         formatter_class=HelpFormatter,
-        description="Build the network that `fastnn train` would train with the same flags, take a few steps, "
+        description="Build the network that `fastnn train` would train with these flags, take a few steps, "
                     "look at every layer, and say what is wrong, why it hurts and what to try. The exit code "
                     "is 1 where something was found.", epilog="example: fastnn diagnose --hidden 30,30,30,30 "
                     "--activation sigmoid --initializer standard_normal")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..divergence import DivergenceError
 from ..model import Sequential
 from .measuring import LayerFigures, Measurement
 
@@ -96,6 +97,8 @@ class Evidence:
         Lowest and highest eigenvalue of the Hessian at the last moment; costs some 50 gradients.
     outcome : Outcome, optional
         Of a few steps of training.
+    divergence : DivergenceError, optional
+        What ended the training.
     history : dict of str to list of float
         Losses and metrics of each epoch so far.
     """
@@ -108,6 +111,7 @@ class Evidence:
     fresh: bool
     curvatures: Callable[[], tuple[float, float]]
     outcome: Outcome | None = None
+    divergence: DivergenceError | None = None
     history: dict[str, list[float]] = field(default_factory=dict)
 
     @property

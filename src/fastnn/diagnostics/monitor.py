@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from .. import checks
 from ..callback_base import Callback, Logs
+from ..divergence import DivergenceError
 from .findings import Evidence, Finding, as_plain, examine
 from .measuring import SCALARS, Measurement, Probe, checked, sample_rows
 from .report import findings_text, layer_table
@@ -76,6 +78,7 @@ class Monitor(Callback):
         self.measurements: list[Measurement] = []
         self.moments: list[str] = []
         self.history: dict[str, list[float]] = {}
+        self.divergence: DivergenceError | None = None
         if self.every is not None:  # only then: see Callback.on_batch_end
             self.on_batch_end = self._after_step  # type: ignore[method-assign]
 
@@ -85,6 +88,7 @@ class Monitor(Callback):
             raise ValueError("Monitor: expected X and y to look at, because fit is given batches; write "
                              "fnn.Monitor(X, y) with some of the rows")
         self.measurements, self.moments, self.history, self.steps = [], [], {}, 0
+        self.divergence = None
         X, y, weight = checked(self.model, *data)
         sample = sample_rows(self.model, X, y, weight, self.rows)
         self.probe = Probe(self.model, *sample, self.params.get("batch_size") or self.rows)
@@ -103,6 +107,10 @@ class Monitor(Callback):
             self.history.setdefault(name, []).append(float(value))
         if self.every is None:
             self._look(f"epoch {epoch}")
+
+    def on_train_end(self, logs: Logs) -> None:
+        error = sys.exc_info()[1]  # what ended the training, while it is on its way up
+        self.divergence = error if isinstance(error, DivergenceError) else None
 
     def _look(self, moment: str) -> None:
         assert self.probe is not None
@@ -126,7 +134,8 @@ class Monitor(Callback):
             raise RuntimeError("Monitor: no training was seen yet; pass it to fit as a callback first")
         probe = self.probe
         return examine(Evidence(probe.model, self.measurements, self.moments, self.uninformed, probe.y,
-                                self.fresh, probe.curvatures, None, self.history))
+                                self.fresh, probe.curvatures, divergence=self.divergence,
+                                history=self.history))
 
     @property
     def data(self) -> dict[str, Any]:

@@ -144,13 +144,13 @@ def diagnose(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None, ba
     fresh = patient.update_count == 0
     tenth, tenfold = (_scaled(patient, factor) for factor in (0.1, 10.0))
     before = _evaluate(patient, sample)
-    outcome = Outcome(steps, before, *(_train(m, X, y, weight, batch_size, steps, sample)
-                                       for m in (patient, tenth, tenfold)))
+    ended = [_train(m, X, y, weight, batch_size, steps, sample) for m in (patient, tenth, tenfold)]
+    outcome = Outcome(steps, before, *(loss for loss, _ in ended))
     if math.isfinite(outcome.after):
         measurements.append(probe.measure())
     moments = ["at the start", f"after {steps} steps"][:len(measurements)]
     evidence = Evidence(patient, measurements, moments, uninformed, sample[1], fresh, probe.curvatures,
-                        outcome)
+                        outcome, ended[0][1])
     return Diagnosis(examine(evidence), measurements, uninformed, outcome)
 
 
@@ -186,8 +186,8 @@ def _times(rate: Callable[[int], float], factor: float) -> Callable[[int], float
 
 
 def _train(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, batch_size: int,
-           steps: int, sample: tuple) -> float:
-    """Take some steps; the loss on the sample then, infinite where they diverge."""
+           steps: int, sample: tuple) -> tuple[float, DivergenceError | None]:
+    """Take some steps; the loss on the sample then, infinite where they diverge, and how they did."""
     rng = np.random.default_rng([model.seed, 4])
     batch = min(batch_size, len(X))
     whole = len(X) // batch * batch  # rows of full batches, in a new order each time round
@@ -196,10 +196,10 @@ def _train(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray |
     try:
         fit(model, X[rows], y[rows], batch, shuffle=False, verbose=0,
             sample_weight=None if weight is None else weight[rows])
-    except DivergenceError:
-        return math.inf
+    except DivergenceError as error:
+        return math.inf, error
     loss = _evaluate(model, sample)
-    return loss if math.isfinite(loss) else math.inf
+    return loss if math.isfinite(loss) else math.inf, None
 
 
 def _evaluate(model: Sequential, sample: tuple) -> float:

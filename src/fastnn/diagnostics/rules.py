@@ -171,6 +171,17 @@ def learning_rate_low(evidence: Evidence, limit: float) -> Iterator[Found]:
                     f"the learning rate ({10 * _rate(evidence):.2g}) by {tenfold:.2%}")
 
 
+@rule(0.0, "error", source=f"{CS231N}: loss curves of learning rates; Pascanu et al. 2013",
+      why="a value that is no number any more makes all the others so",
+      remedy="a smaller learning rate; standardized inputs; clipnorm; smaller initial weights")
+def divergence(evidence: Evidence, limit: float) -> Iterator[Found]:
+    """Whether (1 or 0) the training ended in values that are not finite."""
+    error = evidence.divergence
+    if error is not None:
+        yield Found("network", 1.0, f"the training ended in epoch {error.epoch}, step {error.step}: the first"
+                    f" values that are not finite are in layer {error.layer!r}")
+
+
 @rule(2.0, "error", source=f"{CS231N}: loss curves of learning rates",
       why="the training undoes what it has learned",
       remedy="a smaller learning rate, or one that falls (fnn.CosineDecay); clipnorm")
