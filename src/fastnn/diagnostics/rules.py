@@ -234,7 +234,7 @@ def tiny_inputs(evidence: Evidence, limit: float) -> Iterator[Found]:
         yield Found("input", size, f"no feature has a root mean square above {size:.3g}; 1 is best")
 
 
-@rule(10.0, "warning", source=f"{LECUN}, 4.5 of the targets; Bishop 1995, chapter 8",
+@rule(10.0, "warning", source="LeCun et al. 1998, Efficient BackProp, 4.5; Bishop 1995, chapter 8",
       why="the last layer must grow by that much first, and errors of that size make steps that overshoot",
       remedy="targets divided by their standard deviation, after subtracting their mean")
 def unscaled_targets(evidence: Evidence, limit: float) -> Iterator[Found]:
