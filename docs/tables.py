@@ -1,7 +1,7 @@
 """The tables of docs/concepts.md, made from the registries: ``python docs/tables.py`` writes them anew.
 
-They stand between ``<!-- table: NAME -->`` and ``<!-- end -->``. A test holds them up to date, so that what is
-registered is on the page.
+They stand between ``<!-- table: NAME -->`` and ``<!-- end -->``. A test holds them up to date, so that what
+is registered is on the page.
 """
 import inspect
 import math
@@ -64,8 +64,10 @@ def initializer_rows():
     for name, thing in initializers.INITIALIZERS.items():
         words = summary(type(thing))
         if isinstance(thing, initializers.VarianceScaling):
-            n = "(n_in + n_out) / 2" if thing.mode == "average" else thing.mode
-            words = f"{thing.distribution.capitalize()}, variance {thing.scale:g} / {cell(n)}."
+            scale, n = thing.scale, thing.mode
+            if n == "average":  # of the two
+                scale, n = 2 * scale, "(n_in + n_out)"
+            words = f"{thing.distribution.capitalize()}, variance {scale:g} / {cell(n)}."
         yield f"`{name}`", f"`{thing!r}`", words
 
 

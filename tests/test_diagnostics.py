@@ -284,6 +284,14 @@ def test_histograms_of_odd_values(values):
     assert counts.sum() == np.isfinite(values).sum() and (np.diff(edges) > 0).all() and len(edges) == 41
 
 
+def test_success_is_no_plateau():
+    """Outputs that are right and sure of it have no gradient either."""
+    X, _ = lines(0)
+    model = network(["tanh"], fnn.Dense(1, "sigmoid", name="last"), 0, loss="squared_error")
+    model.layers[-1].bias[...] = 14.0
+    assert fnn.diagnose(model, X, np.ones(len(X))).names() == []
+
+
 # ---- what is told ----
 
 def test_report(backend):

@@ -21,8 +21,8 @@ class Callback:
     model : Sequential
         The model that is trained.
     params : dict
-        "epochs", "steps" (of an epoch), "batch_size", "rows" and "data", the arrays (X, y, sample weight or
-        None) that are trained on; all but the first are None where `fit` cannot know them.
+        "epochs", "steps" (of an epoch), "batch_size" and "rows"; the last three are None where `fit` cannot
+        know them.
 
     Examples
     --------
@@ -41,6 +41,9 @@ class Callback:
     def set_params(self, params: Mapping[str, Any]) -> None:
         """Take the settings, before the training begins."""
         self.params = params
+
+    def set_data(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """Take the rows that are trained on, before the training begins; not where `fit` is given batches."""
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first epoch."""
@@ -103,6 +106,10 @@ class CallbackList(Callback):
         super().set_params(params)
         for callback in self.callbacks:
             callback.set_params(params)
+
+    def set_data(self, X: Any, y: Any, sample_weight: Any) -> None:
+        for callback in self.callbacks:
+            callback.set_data(X, y, sample_weight)
 
     def on_train_begin(self, logs: Logs) -> None:
         for callback in self.callbacks:

@@ -221,7 +221,9 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
     model.history = History()
     callbacks.set_model(model)
     callbacks.set_params({"epochs": epochs, "steps": source.steps, "batch_size": source.batch,
-                          "rows": source.rows, "data": source.data})
+                          "rows": source.rows})
+    if source.data is not None:
+        callbacks.set_data(*source.data)
     try:
         callbacks.on_train_begin({})
         for epoch in range(epochs):

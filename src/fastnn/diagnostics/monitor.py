@@ -71,6 +71,7 @@ class Monitor(Callback):
         if X is None and sample_weight is not None:
             raise ValueError("sample_weight: expected with X and y, got it alone")
         self.given = None if X is None else (X, y, sample_weight)
+        self.trained_on: tuple[Any, Any, Any] | None = None
         self.every = None if every is None else checks.positive_int("every", every)
         self.rows = checks.positive_int("rows", rows)
         self.histograms = checks.boolean("histograms", histograms)
@@ -82,14 +83,22 @@ class Monitor(Callback):
         if self.every is not None:  # only then: see Callback.on_batch_end
             self.on_batch_end = self._after_step  # type: ignore[method-assign]
 
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        self.trained_on = None
+
+    def set_data(self, X: Any, y: Any, sample_weight: Any) -> None:
+        self.trained_on = X, y, sample_weight
+
     def on_train_begin(self, logs: Logs) -> None:
-        data = self.given or self.params.get("data")
+        data = self.given or self.trained_on
         if data is None:
             raise ValueError("Monitor: expected X and y to look at, because fit is given batches; write "
                              "fnn.Monitor(X, y) with some of the rows")
         self.measurements, self.moments, self.history, self.steps = [], [], {}, 0
         self.divergence = None
         X, y, weight = checked(self.model, *data)
+        self.trained_on = None  # a few rows are enough
         sample = sample_rows(self.model, X, y, weight, self.rows)
         self.probe = Probe(self.model, *sample, self.params.get("batch_size") or self.rows)
         self.fresh = self.model.update_count == 0

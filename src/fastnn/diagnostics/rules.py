@@ -311,8 +311,8 @@ def plateau(evidence: Evidence, limit: float) -> Iterator[Found]:
 
 
 def _promise(evidence: Evidence) -> float:
-    """By which share of the loss a way as long as the weights changes it; infinite where little is left."""
-    if evidence.learned(evidence.last) or not evidence.last.loss > 0:
+    """By which share of the loss a way as long as the weights, along the gradient, changes it."""
+    if not evidence.last.loss > 0:
         return math.inf
     return evidence.last.gradient * evidence.last.reach / evidence.last.loss
 
