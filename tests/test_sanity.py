@@ -6,6 +6,7 @@ import pytest
 import fastnn as fnn
 from conftest import assert_same_bits
 from fastnn.data import load_digits
+from fastnn.losses import LOSSES
 from sick import blobs, lines, network, normal, softmax
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,6 +47,33 @@ def test_sound_of_every_kind(loss, y, last):
     model = network(["relu"], last(), 0, optimizer=fnn.Adam(0.01), loss=loss)
     report = fnn.sanity_check(model, blobs(0)[0], y, sample_weight=np.linspace(0.5, 1.5, len(y)))
     assert report.passed and report["regularization"].passed is None, report
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_sound_with_every_loss(name):
+    """Nothing is said against a sound network with any registered loss, and every figure is a number."""
+    for activation in (None, "softmax", "sigmoid", "exponential"):
+        try:
+            model = network(["tanh"], fnn.Dense(5, activation, name="last"), 0, loss=name,
+                            optimizer=fnn.Adam(0.01))
+            break
+        except ValueError:
+            continue
+    (X, labels), kind = blobs(0), model.target_kind
+    rows = np.tanh(X[:, :5])
+    y = labels if kind.startswith("labels") else {
+        "rows": rows, "binary": np.eye(5)[labels], "signs": np.sign(rows), "counts": np.round(3 + rows)}[kind]
+    diagnosis, report = fnn.diagnose(model, X, y), fnn.sanity_check(model, X, y)
+    assert diagnosis.names() == [] and np.isfinite(diagnosis.outcome).all(), diagnosis
+    assert report.passed and report["initial loss"].passed, report
+
+
+def test_soft_targets_with_little_to_gain():
+    """Where saying nothing is nearly right, a usual start is a multiple of that loss, and no sickness."""
+    X, labels = blobs(0)
+    y = np.full((len(X), 5), 0.2) + 0.05 * (np.eye(5)[labels] - 0.2)
+    model = network(["tanh"], softmax(), 0, loss="kl_divergence")
+    assert "initial_loss" not in fnn.diagnose(model, X, y).names()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

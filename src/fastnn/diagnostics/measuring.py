@@ -24,6 +24,7 @@ from .curvature import extreme_curvatures
 FLAT = 0.06  # of the steepest slope: that of tanh at 0.97 (Karpathy, makemore 3, counts from there)
 DEAD = 1e-3  # of the steepest slope, on every row: the unit does not learn
 PROBE_ROWS = 512  # that are looked at
+CLASSES = ("labels_or_rows", "labels", "binary", "signs")  # kinds of targets
 BINS = 40  # of a histogram
 
 
@@ -363,6 +364,17 @@ def _histogram(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     bins = ((finite - low) * (BINS / (high - low))).astype(np.intp)  # five times as fast as np.histogram
     counts = np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     return counts, np.linspace(low, high, BINS + 1)
+
+
+def usual_start(model: Sequential, uninformed: float) -> tuple[float, float]:
+    """Between what an untrained network's loss should lie, given that of one that says nothing.
+
+    Within a factor of 2 for classes, or half of ln C more, where the loss of one that says nothing is small;
+    at most 10 times that for other targets, whose size says little about what is usual.
+    """
+    if model.target_kind not in CLASSES:
+        return 0.0, 10.0 * uninformed
+    return uninformed / 2, max(2 * uninformed, uninformed + math.log(max(2, model.output_shape[0])) / 2)
 
 
 def checked(model: Sequential, X: Any, y: Any, sample_weight: Any,

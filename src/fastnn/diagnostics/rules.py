@@ -13,7 +13,7 @@ import numpy as np
 
 from ..activations import ACTIVATIONS
 from .findings import Evidence, Found, rule
-from .measuring import LayerFigures, Measurement
+from .measuring import CLASSES, LayerFigures, Measurement, usual_start
 
 CS231N = "CS231n, Neural Networks Part 3"
 GLOROT = "Glorot and Bengio 2010"
@@ -242,7 +242,7 @@ def unscaled_targets(evidence: Evidence, limit: float) -> Iterator[Found]:
     model, targets = evidence.model, evidence.targets
     if model.target_kind == "rows" and model.layers[-1].activation == "identity":
         size = float(np.sqrt(np.mean(np.square(targets, dtype=np.float64))))
-        if size > limit:
+        if size > limit and evidence.uninformed > limit / 2:  # to a cosine, the size is nothing
             yield Found("targets", size, f"the targets have a root mean square of {size:.3g}; 1 is "
                         "best")
 
@@ -267,10 +267,10 @@ def unreachable_targets(evidence: Evidence, limit: float) -> Iterator[Found]:
 def initial_loss(evidence: Evidence, limit: float) -> Iterator[Found]:
     """Loss of an untrained classifier, relative to that of one that says nothing (ln C)."""
     start, expected = evidence.measurements[0], evidence.uninformed
-    if not evidence.fresh or evidence.model.target_kind == "rows" or not expected > 0:
+    if not evidence.fresh or evidence.model.target_kind not in CLASSES or not expected > 0:
         return
     ratio = start.data_loss / expected
-    if ratio > limit:
+    if ratio > limit and start.data_loss > usual_start(evidence.model, expected)[1]:
         last = [layer for layer in start.layers if layer.shape][-1]
         yield Found(last.name, ratio, f"the loss is {start.data_loss:.3g} at the start, {ratio:.3g} times "
                     f"the {expected:.3g} of a network that knows nothing; {_weights(start, last)}")

@@ -16,7 +16,7 @@ from ..layers.noise import RandomLayer
 from ..model import Sequential
 from ..optimizers import Adam, Optimizer
 from ..training import fit
-from .measuring import PROBE_ROWS, Measurement, Probe, checked, sample_rows
+from .measuring import PROBE_ROWS, Measurement, Probe, checked, sample_rows, usual_start
 from .report import as_table
 
 FEW = 20  # samples that must be learned by heart
@@ -159,14 +159,12 @@ Sample = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # X, y, weight
 
 
 def _initial_loss(model: Sequential, start: Measurement, uninformed: float) -> SanityItem:
-    classes = model.target_kind != "rows"
-    low, high = (0.5, 2.0) if classes else (0.0, 10.0)
+    low, high = usual_start(model, uninformed)
     if not uninformed > 0:
         return SanityItem("initial loss", None, f"{start.data_loss:.4g}", "no expectation for this loss")
     return SanityItem(
-        "initial loss", low * uninformed <= start.data_loss <= high * uninformed, f"{start.data_loss:.4g}",
-        f"{low * uninformed:.3g} to {high * uninformed:.3g}, around {uninformed:.4g}" if classes else
-        f"below {high * uninformed:.3g}, {high:g} times {uninformed:.4g}",
+        "initial loss", low <= start.data_loss <= high, f"{start.data_loss:.4g}",
+        f"{low:.3g} to {high:.3g}, around {uninformed:.4g}",
         "smaller initial weights (glorot_uniform) and standardized inputs; fnn.diagnose tells more")
 
 
@@ -223,7 +221,7 @@ def _learns(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray 
 
 def _all_right(model: Sequential, X: np.ndarray, y: np.ndarray) -> bool:
     """Whether every sample's class is the most probable one; not asked of other targets."""
-    if model.target_kind != "labels_or_rows":
+    if model.target_kind not in ("labels_or_rows", "labels"):
         return False
     return bool((model.predict(X).argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1))).all())
 
