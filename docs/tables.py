@@ -21,6 +21,7 @@ from fastnn import (
     regularizers,
     schedules,
 )
+from fastnn.elementwise_losses import ELEMENTWISE_LOSSES
 
 PAGE = Path(__file__).with_name("concepts.md")
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -28,8 +29,7 @@ BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def summary(thing, paragraphs=1):
     """What a docstring says first, in one line."""
-    text = inspect.getdoc(thing.func if isinstance(thing, partial) else thing)
-    before = re.split(r"\n\n\w+\n---", text)[0].split("\n\n")[:paragraphs]
+    before = re.split(r"\n\n\w+\n---", inspect.getdoc(thing))[0].split("\n\n")[:paragraphs]
     return cell(" ".join(" ".join(before).split()))
 
 
@@ -60,6 +60,15 @@ def class_rows(registry, paragraphs=1):
             for name, thing in registry.items()]
 
 
+def loss_rows():
+    for name, thing in losses.LOSSES.items():
+        if isinstance(thing, partial):  # a row of the table of elementwise losses without a class of its own
+            row = ELEMENTWISE_LOSSES[name]
+            yield f"`{name}`", f"`fnn.losses.Elementwise({name!r})`", f"`{row.formula}`; {cell(row.source)}"
+        else:
+            yield f"`{name}`", f"`fnn.{thing.__name__}`", summary(thing)
+
+
 def initializer_rows():
     for name, thing in initializers.INITIALIZERS.items():
         words = summary(type(thing))
@@ -79,7 +88,7 @@ def rule_rows():
 
 TABLES = {
     "activations": lambda: table(["name", "f(x)", "range", "source"], activation_rows()),
-    "losses": lambda: table(["name", "in Python", "what it is"], class_rows(losses.LOSSES)),
+    "losses": lambda: table(["name", "in Python", "what it is"], loss_rows()),
     "initializers": lambda: table(["name", "in `fnn.initializers`", "what it is"], initializer_rows()),
     "optimizers": lambda: table(["name", "in Python", "what it is"], class_rows(optimizers.OPTIMIZERS, 2)),
     "schedules": lambda: table(["name", "in Python", "the rate of update t"],

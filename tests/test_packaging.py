@@ -21,8 +21,8 @@ SOURCE = ROOT / "src" / "fastnn"
 # A module imports from its own floor and from those below. A package stands for all its files; the cycles
 # that one floor would allow are refused by test_no_cycles.
 FLOORS = [
-    {"_version", "checks", "checks_arrays", "checks_targets", "numerical", "program", "passes", "activations",
-     "elementwise_losses", "data"},
+    {"_version", "checks", "checks_arrays", "checks_targets", "numerical", "schema", "program", "passes",
+     "activations", "elementwise_losses", "data"},
     {"backends"},
     {"functional"},
     {"layers", "losses", "metrics", "metric_functions", "optimizers", "clipping", "schedules", "initializers",
@@ -31,7 +31,7 @@ FLOORS = [
     {"training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
      "gradient_error", "catalogue",
      "diagnostics", "io", "learning_rate", "averaging", "lbfgs"},
-    {"estimators", "plot", "cli", "__main__"},
+    {"estimators", "plot", "cli", "flags", "__main__"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 

@@ -129,7 +129,7 @@ def test_gradients(backend):
         report = fnn.sanity_check(model, *blobs(0))
     finally:
         del fnn.layers.LAYERS["WrongSlope"]
-    assert report.failed == ["gradients"] and "dense.weight, dense.bias is wrong" in str(report)
+    assert report.failed == ["gradients"] and "dense.weight, dense.bias, X is wrong" in str(report)
 
 
 def test_trained_model_is_looked_at_afresh():

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ import fastnn as fnn
 
 from . import catalogue, checks
 from .data import load_digits, load_mnist, train_test_split
+from .flags import HelpFormatter, Parser, UsageError, hidden_sizes, number, whole
 from .optimizers import OPTIMIZERS
 
 FOUND = 1  # the doctor found something
@@ -29,28 +30,6 @@ INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 Images = tuple[np.ndarray, np.ndarray]  # X, y
-
-
-class UsageError(ValueError):
-    """A flag whose value does not fit the others or the data."""
-
-    def __init__(self, flag: str, message: str) -> None:
-        super().__init__(f"argument {flag}: {message}")
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Show defaults where there are any."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        without = action.default is None or action.default is False
-        return action.help if without else super()._get_help_string(action)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -182,45 +161,6 @@ def add_common_flags(parser: argparse.ArgumentParser) -> Callable[..., Any]:
     flag("--batch-size", type=whole(1), default=32, metavar="N", help="images of a step")
     flag("--seed", type=whole(0), default=0, metavar="N", help="fixes initial weights and shuffling")
     return flag
-
-
-def whole(minimum: int) -> Callable[[str], int]:
-    """A type for argparse: whole numbers of at least `minimum`."""
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = minimum - 1
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {minimum}, got {text!r}")
-        return value
-    return parse
-
-
-def number(expected: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
-    """A type for argparse: numbers that a condition accepts."""
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not accepts(value):
-            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-        return value
-    return parse
-
-
-def hidden_sizes(text: str) -> tuple[int, ...]:
-    """A type for argparse: ``128,64``, or ``none``."""
-    if text == "none":
-        return ()
-    try:
-        sizes = tuple(int(size) for size in text.split(","))
-    except ValueError:
-        sizes = (0,)
-    if min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"expected sizes such as 128 or 128,64, or none, got {text!r}")
-    return sizes
 
 
 def run_info(arguments: argparse.Namespace) -> int:

@@ -128,11 +128,11 @@ class Compiled:
 
     def _emit(self, entry: Entry) -> Program:
         b = Builder(self.numbers.parameters, self.numbers.persistent,
-                    training=entry.kind in ("loss", "gradient", "train"), trained=self.trained,
-                    probing=entry.probing)
+                    training=entry.kind in ("loss", "gradient", "train"), trained=self.trained)
         lowest = self._lowest(entry)
         b.differentiates = lowest < len(self.layers)
         b.stores_outputs, b.sums_rows = entry.outputs or entry.probing, self.sums_rows
+        b.probing = entry.probing
         if entry.part == "penalty":
             b.differentiates = entry.kind == "gradient"
             self._emit_penalties(b)

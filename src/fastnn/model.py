@@ -88,16 +88,14 @@ class Sequential:
         self.metrics: list[Metric] = []
         self.history = History()
         self.stop_training = False
-        self.update_count = 0
-        self.shuffles = 0  # passes drawn from the shuffling generator
+        self.update_count = self.shuffles = 0  # steps, and passes drawn from the shuffling generator
         self._build()
 
     # ---- construction ----
 
     def _build(self) -> None:
         name_layers(self.layers)
-        vectors = Vectors(Layout(self.dtype), Layout(self.dtype))
-        shape = self.input_shape
+        vectors, shape = Vectors(Layout(self.dtype), Layout(self.dtype)), self.input_shape
         for i, layer in enumerate(self.layers):
             if isinstance(layer, InputLayer) and any(below.segments for below in self.layers[:i]):
                 raise ValueError(f"layers: {layer!r} must come before every layer with weights")
@@ -418,6 +416,5 @@ class Sequential:
         dense_1 (Dense)  (n, 1)                 5               8
         total                                  21              32
         """
-        text = self._compiled.summary()
-        print(text)
+        print(text := self._compiled.summary())
         return text

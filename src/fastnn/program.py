@@ -16,6 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from .schema import OPS as OPS
+from .schema import OpSchema as OpSchema
+from .schema import op as op
+
 DType = np.dtype | type | str  # what np.dtype takes, as it is used here
 
 PAD = 16  # elements: the last axis of every array inside is padded to whole vectors of any instruction set
@@ -59,57 +63,6 @@ class Operand:
     def place(self) -> tuple[int, int, int]:
         """What two operands share exactly if they are the same memory."""
         return int(self.space) + self.index, self.slot, self.offset
-
-
-@dataclass(frozen=True)
-class OpSchema:
-    """What an op is: operand names, settings, who owns what in a team, and its cost.
-
-    `by_row` and `owned` name operands of which a thread touches only its own rows (``fnn_own_rows``) or its
-    own region (``fnn_own``); between two ops that own an array alike no barrier is needed.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    optional: frozenset[str]
-    dims: tuple[str, ...]
-    scalars: tuple[str, ...]
-    by_row: frozenset[str]
-    owned: frozenset[str]
-    flops: Callable[[dict[str, tuple[int, ...]]], int]
-    kernel: Callable[..., object]
-    in_place: bool
-    optimizer: bool
-
-    @property
-    def operands(self) -> tuple[str, ...]:
-        """Names of all operands, in their order."""
-        return self.inputs + self.outputs
-
-
-OPS: dict[str, OpSchema] = {}
-
-
-def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", owned: str = "",
-       flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False,
-       optimizer: bool = False) -> Callable:
-    """Register the decorated NumPy kernel as the op of its name; `operands` reads as in ``csrc/ops.def``.
-
-    `in_place` ops read their outputs before writing them; an `optimizer` moves parameters along gradients.
-    """
-
-    def register(kernel: Callable) -> Callable:
-        inputs, outputs = ([n.strip("?") for n in side.split()] for side in operands.split("->"))
-        optional = frozenset(n.strip("?") for n in operands.split() if n.endswith("?"))
-        OPS[kernel.__name__] = OpSchema(
-            kernel.__name__, tuple(inputs), tuple(outputs), optional, tuple(dims.split()),
-            tuple(scalars.split()), frozenset(by_row.split()), frozenset(owned.split()), flops, kernel,
-            in_place,
-            optimizer)
-        return kernel
-
-    return register
 
 
 @dataclass(frozen=True)
@@ -266,8 +219,7 @@ class Program:
 
     `parameters` and `persistent` describe the vectors they run on. `blockable`: a step's rows may be run a
     block at a time, adding up gradients. `sums_rows`: a step's loss is the sum over its rows, not their mean.
-    `probes` names operands by layer and role: what they hold after their last use stays until the block ends,
-    where ``Run.view`` shows it.
+    `probes`: arena operands by layer and role that are left alone until the block ends, for ``Run.view``.
     """
 
     ops: tuple[Op, ...]
@@ -296,7 +248,7 @@ class Program:
                 sizes[a.slot] = max(sizes[a.slot], -(-bytes_ // ALIGN) * ALIGN)
                 first[a.slot] = min(first[a.slot], stretch)
                 last[a.slot] = max(last[a.slot], stretch)
-        for a in (a for a in self.probes.values() if a.space is Space.ARENA):
+        for a in self.probes.values():
             last[a.slot] = stretch
         offsets = [0] * self.n_slots
         placed: list[int] = []
@@ -336,13 +288,12 @@ class Builder:
     """Collects the ops of one Program; layers and losses emit into it."""
 
     def __init__(self, parameters: Layout, persistent: Layout, *, training: bool,
-                 differentiates: bool | None = None, trained: Layout | None = None,
-                 probing: bool = False) -> None:
+                 differentiates: bool | None = None, trained: Layout | None = None) -> None:
         self.parameters, self.persistent = parameters, persistent
         self.trained = parameters if trained is None else trained  # of gradients and optimizer state
         self.training = training  # layers behave as in training
         self.differentiates = training if differentiates is None else differentiates  # backward ops follow
-        self.probing = probing  # what `probe` is given is kept
+        self.probing = False  # what `probe` is given is kept
         self.probes: dict[tuple[str, str], Operand] = {}
         self.n_instances = 0  # of ops that draw random numbers
         self.dtype = parameters.dtype
@@ -362,9 +313,9 @@ class Builder:
         return Operand(Space.ARENA, dtype, shape, strides_of(shape, dtype), slot=self.n_slots - 1)
 
     def probe(self, role: str, operand: Operand) -> None:
-        """Let a run that looks inside find an operand under the layer's name and a role: "output",
-        "pre_activation", or "delta", the gradient of that."""
-        if self.probing:
+        """Let a run that looks inside see an operand: the layer's "output", "pre_activation" or "delta", the
+        gradient of that."""
+        if self.probing and operand.space is Space.ARENA:
             self.probes[self.layer, role] = operand
 
     def instance(self) -> int:

@@ -222,8 +222,8 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
     callbacks.set_model(model)
     callbacks.set_params({"epochs": epochs, "steps": source.steps, "batch_size": source.batch,
                           "rows": source.rows})
-    if source.data is not None:
-        callbacks.set_data(*source.data)
+    if isinstance(source, _Arrays):
+        callbacks.set_data(source.X, source.y, source.weight)
     try:
         callbacks.on_train_begin({})
         for epoch in range(epochs):
@@ -259,7 +259,6 @@ class _Arrays:
         self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None,
                            self.block == batch, not shuffle and model._compiled.reads_direct(X, y))
         self.chunk = 1  # steps of the next chunk
-        self.data = X, y, weight
         self.first_step = 0  # of the epoch, where these rows are one batch of an iterable
 
     def order(self) -> np.ndarray | None:
@@ -338,13 +337,10 @@ class _Arrays:
                        self.losses[step:end], self.model.update_count, self.model.seed,
                        self.momenta[step:end]))
         halt = run.execute(0, end - step, check=check)
-        if halt is None:
-            return None
-        return Halt(halt.reason, halt.step + step, halt.op, halt.row + first if halt.row >= 0 else -1)
+        return halt and Halt(halt.reason, halt.step + step, halt.op, halt.row + first * (halt.row >= 0))
 
     def _adjust_chunk(self, steps: int, seconds: float) -> None:
-        wanted = int(steps * CHUNK_SECONDS / max(seconds, 1e-7))
-        self.chunk = max(1, min(wanted, 4 * self.chunk))
+        self.chunk = max(1, min(int(steps * CHUNK_SECONDS / max(seconds, 1e-7)), 4 * self.chunk))
 
     # ---- divergence ----
 
@@ -382,7 +378,6 @@ class _Batches:
 
     rows: int | None = None
     batch: int | None = None
-    data = None
 
     def __init__(self, model: Sequential, batches: Iterable, class_weight: Any = None) -> None:
         if not isinstance(batches, Iterable) or isinstance(batches, np.ndarray):

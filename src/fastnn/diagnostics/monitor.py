@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import asdict
@@ -177,6 +176,8 @@ class Monitor(Callback):
         path : path-like
             The file.
         """
+        import json  # here, because few trainings need it
+
         text = json.dumps(self.to_dict(), allow_nan=False)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
