@@ -332,6 +332,26 @@ def test_worst_first_and_own_rules():
         del RULES["always"]
 
 
+def test_frozen_layers(backend):
+    """What training does not move has no gradient and no steps, and nothing is said of that."""
+    X, y = blobs(0)
+    layers = [fnn.Dense(30, "tanh", name=name) for name in ("first", "second", "third")]
+    layers[0].trainable = False
+    model = fnn.Sequential([*layers, softmax()], input_shape=(X.shape[1],))
+    model.compile(fnn.SGD(0.1, rate_factors={"third": 0.0}))
+    diagnosis = fnn.diagnose(model, X, y)
+    assert diagnosis.names() == [] and fnn.sanity_check(model, X, y).passed
+    first, second, third, last = diagnosis.measurements[1].layers
+    assert math.isnan(first.gradient) and math.isnan(first.delta) and math.isnan(first.update_ratio)
+    assert math.isnan(third.update_ratio) and third.gradient > 0 and third.delta > 0
+    assert second.update_ratio > 0 < last.update_ratio and first.saturated < 0.5
+    for layer in model.layers:
+        layer.trainable = False
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="model: expected layers with parameters that are trained"):
+        fnn.diagnose(model, X, y)
+
+
 def test_bad_arguments():
     model, X, y = classifier(["tanh"], 0)
     with pytest.raises(TypeError, match="steps must be an integer"):

@@ -90,7 +90,7 @@ class LayerFigures:
     delta : float
         Root mean square over the rows of the norm of the gradient of z (Nielsen's error delta).
     gradient : float
-        Norm of the gradient of the layer's parameters.
+        Norm of the gradient of the layer's parameters that are trained.
     weight_norm, weight_std, bias_mean : float
         Of the weights (all parameters but the bias), and of the bias.
     update_ratio : float
@@ -119,11 +119,6 @@ class LayerFigures:
     bias_mean: float
     update_ratio: float
     histograms: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-
-    @property
-    def trained(self) -> bool:
-        """Whether it has parameters."""
-        return not math.isnan(self.gradient)
 
 
 SCALARS = tuple(name for name, kind in LayerFigures.__annotations__.items() if kind == "float")
@@ -271,7 +266,10 @@ class Probe:
         """How far one step moves each parameter, relative to it; the twin's parameters are put back."""
         twin, n = self.twin, self.batch_size
         parameters = twin._numbers.memory.parameters
-        before, views = parameters.copy(), twin.named_parameters()
+        assert twin.optimizer is not None
+        before, moves = parameters.copy(), twin.optimizer.rate_factor
+        views = {name: view for name, view in twin.named_parameters().items()
+                 if name in twin._numbers.trained.segments and moves(name)}
         norms = {name: _norm([view]) for name, view in views.items()}
         try:
             train_on_batch(twin, self.X[:n], self.y[:n], None if self.weight is None else self.weight[:n])
@@ -301,7 +299,7 @@ class Probe:
         small = None if slope is None else np.abs(slope) / shape.steepest
         own = [name for name in layer.segments if name != "bias"]
         weights = [getattr(layer, name) for name in own]
-        names = [layer.segments[name].name for name in layer.segments]
+        learning = [s.name for s in layer.segments.values() if s.name in gradients]
         found = {"activations": y, "gradients": delta} if histograms else {}
         return LayerFigures(
             name=layer.name, kind=type(layer).__name__, activation=choice.name, flat_ends=shape.flat_ends,
@@ -312,11 +310,11 @@ class Probe:
             dead=math.nan if small is None else float((small < DEAD).all(axis=0).mean()),
             alike=self._alike(layer),
             delta=math.nan if delta is None else _norm([delta]) * math.sqrt(len(delta)),
-            gradient=_norm([gradients[name] for name in names]) if names else math.nan,
+            gradient=_norm([gradients[name] for name in learning]) if learning else math.nan,
             weight_norm=_norm(weights) if weights else math.nan,
             weight_std=_std(weights[0]) if weights else math.nan,
             bias_mean=_mean(layer.bias) if "bias" in layer.segments else math.nan,
-            update_ratio=ratios[layer.segments[own[0]].name] if own else math.nan,
+            update_ratio=ratios.get(layer.segments[own[0]].name, math.nan) if own else math.nan,
             histograms={name: _histogram(a) for name, a in found.items() if a is not None})
 
     def _alike(self, layer: Layer) -> float:
@@ -381,6 +379,6 @@ def checked(model: Sequential, X: Any, y: Any, sample_weight: Any,
             ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The arguments of `fastnn.diagnose` and others, as `fit` checks them."""
     model._require_compiled()
-    if not any(layer.segments for layer in model.layers):
-        raise ValueError("model: expected layers with parameters, such as Dense; got none to look into")
+    if not model._numbers.trained.segments:
+        raise ValueError("model: expected layers with parameters that are trained, such as Dense; got none")
     return model._checked(X, y, sample_weight)
