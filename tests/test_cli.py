@@ -321,9 +321,8 @@ class TestGradcheck:
 
     def test_options(self, run):
         before = fnn.backend()
-        code, lines, _ = run("gradcheck", "loss cross_entropy after softmax labels weighted",
-                             "--backend", "numpy", "--dtype", "float32", "--directions", 2, "--rows", 3,
-                             "--seed", 5)
+        code, lines, _ = run("gradcheck", "loss focal after softmax labels weighted", "--backend", "numpy",
+                             "--dtype", "float32", "--directions", 2, "--rows", 3, "--seed", 5)
         assert code == 0 and lines[1].split()[-9:-7] == ["numpy", "float32"] and len(lines) == 4
         assert fnn.backend() == before
 

@@ -75,6 +75,20 @@ def test_ignored_rows_might_as_well_not_be_there(backend, make, last, label):
     assert (check := fnn.check_gradients(model, X, y)).passed, check
 
 
+def test_ignored_labels_pass_through_what_trains_inside():
+    """What checks targets and hands them to another training finds them as they should be."""
+    X, y = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
+    y[::7] = -100
+    layers = [fnn.Dense(16, "tanh"), fnn.Dense(3, "softmax")]
+    model = fnn.Sequential(layers, input_shape=(4,))
+    model.compile(fnn.SGD(0.1), fnn.CrossEntropy(ignore_label=-100))
+    assert fnn.find_learning_rate(model, X, y, steps=20, trials=False).suggestion > 0
+    assert fnn.diagnose(model, X, y).names() == [] and fnn.sanity_check(model, X, y)["gradients"].passed
+    monitor = fnn.Monitor()
+    model.fit(X, y, epochs=2, callbacks=monitor, verbose=0)
+    assert len(monitor.measurements) == 3
+
+
 def test_ignored_labels_refused():
     model = classifier(fnn.CrossEntropy(ignore_label=-1))
     with pytest.raises(ValueError, match="y must have a row that counts"):

@@ -52,7 +52,7 @@ def as_targets(y: Any, loss_kind: str, n_out: int, n_rows: int, dtype: np.dtype[
     name : str
         What the user calls them.
     ignore_label : int, optional
-        A label that stands for none; then only labels will do.
+        A label that stands for none, and then -1 does too; only labels will do.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def _target_hint(array: np.ndarray, n_out: int, name: str, loss_kind: str) -> st
 
 def _as_labels(array: np.ndarray, n_classes: int, name: str, ignore_label: int | None = None) -> np.ndarray:
     if ignore_label is not None:
-        ignored = array == ignore_label
+        ignored = (array == ignore_label) | (array == -1)  # so that what this gave is taken again
         labels = _as_labels(np.where(ignored, array.dtype.type(0), array), n_classes, name)
         return np.where(ignored, -1, labels)
     expected = f"labels of {n_classes} classes are 0..{n_classes - 1}"

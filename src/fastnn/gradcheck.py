@@ -291,9 +291,8 @@ def bound_twice(model: Any, dtype: np.dtype, X: Any, y: Any, sample_weight: Any)
     copy = model.copy(dtype=dtype.name)
     judged = copy.bind(X, y, sample_weight)
     judged.X = np.array(judged.X, dtype)
-    if judged.y.dtype.kind not in "iu":
-        y = judged.y = np.array(judged.y, dtype)
-    exact = copy.copy(dtype="float64").bind(judged.X, y, sample_weight)
+    judged.y = judged.y if judged.y.dtype.kind in "iu" else np.array(judged.y, dtype)
+    exact = copy.copy(dtype="float64").bind(judged.X, judged.y, sample_weight)
     exact.X = np.array(exact.X, np.float64)
     exact.y = np.array(exact.y)
     return judged, exact

@@ -162,12 +162,17 @@ class Measurement:
         return self.loss - (0.0 if math.isnan(self.penalty) else self.penalty)
 
 
+def counted_rows(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """The numbers of the rows whose weight is not 0, as it is where a label is ignored."""
+    return np.arange(len(X)) if weight is None else np.flatnonzero(weight)
+
+
 def sample_rows(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, n: int,
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """At most n rows, drawn by the model's seed; arrays of their own."""
-    rows = np.arange(len(X))
-    if len(X) > n:
-        rows = np.sort(np.random.default_rng([model.seed, 3]).choice(len(X), n, replace=False))
+    """At most n of the rows that count, drawn by the model's seed; arrays of their own."""
+    rows = counted_rows(X, weight)
+    if len(rows) > n:
+        rows = np.sort(np.random.default_rng([model.seed, 3]).choice(rows, n, replace=False))
     return X[rows], y[rows], None if weight is None else weight[rows]
 
 

@@ -17,7 +17,16 @@ from ..schedules import Schedule
 from ..training import fit
 from . import rules  # noqa: F401  (registers them)
 from .findings import Evidence, Finding, Outcome, as_plain, examine
-from .measuring import PROBE_ROWS, SCALARS, LayerFigures, Measurement, Probe, checked, sample_rows
+from .measuring import (
+    PROBE_ROWS,
+    SCALARS,
+    LayerFigures,
+    Measurement,
+    Probe,
+    checked,
+    counted_rows,
+    sample_rows,
+)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -189,9 +198,10 @@ def _train(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray |
            steps: int, sample: tuple) -> tuple[float, DivergenceError | None]:
     """Take some steps; the loss on the sample then, infinite where they diverge, and how they did."""
     rng = np.random.default_rng([model.seed, 4])
-    batch = min(batch_size, len(X))
-    whole = len(X) // batch * batch  # rows of full batches, in a new order each time round
-    rounds = [rng.permutation(len(X))[:whole] for _ in range(-(-steps * batch // whole))]
+    counted = counted_rows(X, weight)
+    batch = min(batch_size, len(counted))
+    whole = len(counted) // batch * batch  # rows of full batches, in a new order each time round
+    rounds = [rng.permutation(counted)[:whole] for _ in range(-(-steps * batch // whole))]
     rows = np.concatenate(rounds)[:steps * batch]
     try:
         fit(model, X[rows], y[rows], batch, shuffle=False, verbose=0,
