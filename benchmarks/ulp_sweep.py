@@ -29,7 +29,8 @@ MPMATH = {
     "softsign": lambda x: x / (1 + abs(x)),
     "elu": lambda x: x if x > 0 else mpmath.expm1(x),
     "selu": lambda x: x * SELU[0] if x > 0 else SELU[1] * mpmath.expm1(x),
-    "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+    # mpmath's erfc fails at 1e300; from 1e9 on it is 2 or 0
+    "gelu": lambda x: x * mpmath.erfc(-max(min(x, 1e9), -1e9) / mpmath.sqrt(2)) / 2,
     "gelu_tanh": lambda x: x / (1 + mpmath.exp(-mpmath.sqrt(8 / mpmath.pi) * (x + x**3 * 44715 / 1000000))),
     "silu": lambda x: x / (1 + mpmath.exp(-x)),
     "mish": lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))),
