@@ -84,6 +84,7 @@ WORKED = [  # loss, final activation, logits, target, value
     ("poisson", "exponential", [[0.0, LOG2]], [[3, 1]], (1 + 2 - LOG2) / 2),
     ("poisson", "relu", [[2.0]], [[1]], 2 - LOG2),
     (fnn.Poisson(log_input=True), None, [[LOG2]], [[1]], 2 - LOG2),
+    ("poisson_deviance", "exponential", [[0.0, LOG2]], [[3, 0]], 3 * np.log(3)),
     ("cosine_distance", None, [[3.0, 4.0]], [[4.0, 3.0]], 0.04),
     ("cosine_similarity", None, [[3.0, 4.0]], [[4.0, 3.0]], -0.96),
 ]
