@@ -300,7 +300,7 @@ class TestInterrupt:
         def interrupt(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("fastnn.cli.load_digits", interrupt)
+        monkeypatch.setattr("fastnn.commands.network.load_digits", interrupt)
         code, lines, err = run("train")
         assert code == 130 and lines == [] and err == "Interrupted before there was anything to keep.\n"
 

@@ -31,7 +31,7 @@ FLOORS = [
     {"training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
      "gradient_error", "catalogue",
      "diagnostics", "io", "learning_rate", "averaging", "lbfgs"},
-    {"estimators", "plot", "cli", "flags", "__main__"},
+    {"estimators", "plot", "lessons", "commands", "cli", "flags", "__main__"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import NoReturn
 
+INTERRUPTED = 130  # an exit code, as shells have it: 128 + SIGINT
+
 
 class UsageError(ValueError):
     """A flag whose value does not fit the others or the data."""
