@@ -74,6 +74,7 @@ static int64_t resolve(int64_t size, int64_t rows, int64_t time) {
   case FNN_DIM_B: return rows;
   case FNN_DIM_T: return time;
   case FNN_DIM_BT: return rows * time;
+  case FNN_DIM_LANES: return (rows + FNN_PAD - 1) / FNN_PAD;
   default: return size;
   }
 }
@@ -160,6 +161,7 @@ static double weight_sum(const fnn_run_state *run, int64_t row, int64_t rows) {
 
 static int array_finite(const fnn_array *a, int64_t row) {
   const int flat = a->ndim == 1, size = a->dtype == FNN_F32 ? 4 : 8;
+  if (a->ndim == 4) return fnn_all_finite(a->dtype, (a->n[0] + FNN_PAD - 1) / FNN_PAD * a->s[0], a->p); /* lanes */
   const ptrdiff_t rows = flat ? 1 : a->n[0], n = flat ? a->n[0] : a->n[1], ld = flat ? 0 : a->s[0];
   for (ptrdiff_t i = 0; i < rows; i++)
     if (!fnn_all_finite(a->dtype, n, a->p + row * a->row_bytes + i * ld * size)) return 0;

@@ -16,6 +16,13 @@
  *     elements. Kernels read and write whole vectors there and keep the pad lanes exactly zero.
  *     Bound arrays are the caller's and not padded: kernels that may be given one (the first layer's x, a
  *     loss's target and weight) read its logical elements only.
+ *   - Arrays of a step in the arena come in one of three layouts:
+ *       rows   (B, n)
+ *       time   (T B, n), row t B + b: all of a step in time is contiguous; T is run->time
+ *       lanes  images (B, h, w, c) as [ceil(B / 16)][h][w][c][16], FNN_PAD images innermost: n = {B, h, w, c},
+ *              s = {h w c 16, w c 16, c 16, 16}. In the lanes beyond B of the last block, values are those of the
+ *              last image, so that they are finite where its are, and gradients are zero.
+ *     Parameters of up to four axes reach a kernel as a matrix: all axes but the last are its rows.
  *   - The gradient of x is dx.
  *   - A sum over rows goes in row order within a chunk and in chunk order between chunks; chunks
  *     depend on shapes alone, so results do not depend on the number of threads.
@@ -28,13 +35,13 @@
 #include <stdint.h>
 
 #define FNN_MAX_NDIM 4
-#define FNN_MAX_OPERANDS 12
-#define FNN_MAX_DIMS 8
+#define FNN_MAX_OPERANDS 16
+#define FNN_MAX_DIMS 16
 #define FNN_MAX_SCALARS 8
 #define FNN_PAD 16    /* elements: one AVX-512 vector of float, two of double */
 #define FNN_ALIGN 64  /* bytes */
 #define FNN_MAX_THREADS 256
-#define FNN_MAX_INPUTS 8
+#define FNN_MAX_INPUTS 40
 #define FNN_POWERS 4
 
 typedef enum { FNN_F32, FNN_F64, FNN_N_REALS,
@@ -53,12 +60,12 @@ typedef enum { FNN_NATIVE, FNN_HOST, FNN_COLLECTIVE } fnn_kind;
 enum { FNN_ACCUMULATE = 1,  /* add to the outputs instead of overwriting them */
        FNN_BARRIER = 2 };   /* wait for all threads before this op: it reads what another wrote */
 
-/* A symbolic size: the batch, the time steps, their product. */
-enum { FNN_DIM_B = -1, FNN_DIM_T = -2, FNN_DIM_BT = -3 };
+/* A symbolic size: the batch, the time steps, their product, the blocks of FNN_PAD lanes that hold the batch. */
+enum { FNN_DIM_B = -1, FNN_DIM_T = -2, FNN_DIM_BT = -3, FNN_DIM_LANES = -4 };
 
 typedef struct {
   int64_t offset;               /* bytes from the base of its space */
-  int64_t shape[FNN_MAX_NDIM];  /* FNN_DIM_B, FNN_DIM_T, FNN_DIM_BT or a size; unused ones are 1 */
+  int64_t shape[FNN_MAX_NDIM];  /* an FNN_DIM_.. or a size; unused ones are 1 */
   int64_t stride[FNN_MAX_NDIM]; /* elements */
   int32_t space, dtype;
   int32_t ndim;

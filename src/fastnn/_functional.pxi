@@ -19,7 +19,7 @@ cdef enum:
 
 cdef inline bint is_padded(const fnn_array *a, int dtype) noexcept nogil:
     """Whether the kernels may use the array as it stands: they read and write whole vectors."""
-    return a.p == NULL or a.dtype != dtype or a.n[a.ndim - 1] % FNN_PAD == 0
+    return a.p == NULL or a.dtype != dtype or a.n[a.ndim - 1] % FNN_PAD == 0 or a.ndim == 4
 
 
 cdef int run_call(int opcode, int dtype, fnn_call *c, fnn_run_state *run, double weight_sum, bint in_place,
@@ -79,10 +79,11 @@ cdef int run_call(int opcode, int dtype, fnn_call *c, fnn_run_state *run, double
 
 def call(int opcode, int dtype, tuple arrays, int n_inputs, tuple dims, tuple scalars,
          double rate=0.0, int64_t update=1, double weight_sum=1.0, int64_t repeat=1,
-         uint64_t seed=0, int64_t row=0):
+         uint64_t seed=0, int64_t row=0, int64_t time=1, int64_t batch=0):
     """Run one op on arrays of one or two axes, C-contiguous in the last, or None; outputs are written in place.
 
-    No shape is checked. Returns the loss where the op gives one. `repeat` is for measuring."""
+    An array of five axes is the memory of `batch` images in lanes. No shape is checked. Returns the loss where
+    the op gives one. `repeat` is for measuring."""
     cdef fnn_call c
     cdef fnn_run_state run
     cdef fnn_array *a
@@ -104,16 +105,21 @@ def call(int opcode, int dtype, tuple arrays, int n_inputs, tuple dims, tuple sc
         a, array = &c.a[i], arrays[i]
         a.p, a.ndim, a.dtype = <char *>cnp.PyArray_DATA(array), cnp.PyArray_NDIM(array), dtype_of(array)
         a.written = i >= n_inputs
-        if not 1 <= a.ndim <= 2 or a.dtype < 0:
+        if not (1 <= a.ndim <= 2 or a.ndim == 5) or a.dtype < 0:
             raise ValueError(f"operand {i}: expected one or two axes of numbers, got shape "
                              f"{(<object>array).shape}, dtype {array.dtype}")
+        if a.ndim == 5:
+            a.ndim = 4
         for k in range(a.ndim):
             a.n[k] = cnp.PyArray_DIM(array, k)
             a.s[k] = cnp.PyArray_STRIDE(array, k) // cnp.PyArray_ITEMSIZE(array)
-        a.row_bytes = cnp.PyArray_STRIDE(array, 0)
+        if a.ndim == 4:
+            a.n[0] = batch
+        else:
+            a.row_bytes = cnp.PyArray_STRIDE(array, 0)
     run.losses = &loss
     run.rates = &rate
-    run.update_count, run.seed, run.first_block, run.block = update, seed, row, 1
+    run.update_count, run.seed, run.first_block, run.block, run.time = update, seed, row, 1, time
     with nogil:
         status = run_call(opcode, dtype, &c, &run, weight_sum, True, repeat)
     if status < 0:

@@ -17,14 +17,14 @@ cdef extern from "fastnn.h" nogil:
 
     ctypedef struct fnn_call:
         int32_t kind, phase, flags, n_operands
-        int64_t dims[8]
+        int64_t dims[16]
         double scalars[8]
-        fnn_array a[12]
+        fnn_array a[16]
 
     ctypedef struct fnn_run_state:
-        char *base[16]
-        int64_t bound_stride[8]
-        int64_t bound_dtype[8]
+        char *base[48]
+        int64_t bound_stride[40]
+        int64_t bound_dtype[40]
         const int64_t *index
         const double *row_weight
         const double *rates

@@ -130,10 +130,10 @@ cdef class RunState:
     cdef public dict kept
     cdef int32_t stop_flag
 
-    def __cinit__(self):
+    def __cinit__(self, int64_t time=1):
         memset(&self.s, 0, sizeof(fnn_run_state))
         self.kept = {}
-        self.s.time = 1
+        self.s.time = time
         self.s.stop = &self.stop_flag
 
     def set_base(self, int space, cnp.ndarray array):

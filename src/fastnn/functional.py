@@ -48,11 +48,13 @@ _CHOICES: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "loss": ELE
 
 
 def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 1.0, rate: float = 0.0,
-         update: int = 1, seed: int = 0, row: int = 0, real: Any = None, **settings: Any) -> float:
+         update: int = 1, seed: int = 0, row: int = 0, real: Any = None, time: int = 1,
+         **settings: Any) -> float:
     """Run any op on arrays in the order of its operands (None: absent); outputs are written in place.
 
-    Their shapes are not checked. `row` is the number of the first row in its step; `real` the op's dtype
-    where no array tells. Returns what the op adds to the loss. Ops on a Run's rows (gather) want a Program.
+    Their shapes are not checked. Images are (B, h, w, c), sequences (T B, n) of `time` steps T. `row` is the
+    number of the first row in its step; `real` the op's dtype where no array tells. Returns what the op adds
+    to the loss. Ops on a Run's rows (gather) want a Program.
 
     Examples
     --------
@@ -67,7 +69,7 @@ def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 
     if settings.get("activation") in _ALPHAS and not settings["alpha"]:
         settings["alpha"], = _ALPHAS[settings["activation"]]
     if backends.backend() == "numpy":
-        step = Step(rate=rate, update=update, weight_sum=weight_sum, seed=seed, batch_row=row)
+        step = Step(rate=rate, update=update, weight_sum=weight_sum, seed=seed, batch_row=row, time=time)
         with np.errstate(all="ignore"):
             schema.kernel(*arrays, step=step, **settings)
         return float(step.loss)
@@ -76,8 +78,18 @@ def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 
     scalars = tuple(settings[n] for n in schema.scalars)
     dtype = _REALS[np.dtype(real)] if real else next(
         _REALS[a.dtype] for a in arrays if a is not None and a.dtype in _REALS)
-    return native.core.call(native.OPCODES[name], dtype, tuple(arrays), len(schema.inputs), dims, scalars,
-                            rate, update, weight_sum, seed=seed, row=row)
+    inside: list[Any] = list(arrays)
+    batch = 0
+    images = {i: a for i, a in enumerate(arrays) if a is not None and schema.operands[i] in schema.lanes}
+    for i, array in images.items():
+        inside[i] = native.to_lanes(array, "constant" if schema.operands[i].startswith("d") else "edge")
+        batch = len(array)
+    loss = native.core.call(native.OPCODES[name], dtype, tuple(inside), len(schema.inputs), dims, scalars,
+                            rate, update, weight_sum, seed=seed, row=row, time=time, batch=batch)
+    for i, array in images.items():
+        if i >= len(schema.inputs):
+            array[...] = native.from_lanes(inside[i], batch)
+    return loss
 
 
 # ---------------------------------------------------------------------------------------------- signatures

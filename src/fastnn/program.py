@@ -2,34 +2,25 @@
 
 An `Op` names a kernel, its operands, its settings and its phase. An `Operand` says where an array lives
 (`Space`), its dtype, its shape in numbers and in the symbols ``"B"`` (rows of a block), ``"T"`` (steps in
-time) and ``"BT"``, and its strides. A `Program` is immutable; `Program.plan` gives the arena's layout for a
-largest number of rows, and a backend's ``Run`` owns the memory of one call.
+time), ``"BT"`` and ``"LANES"``, its strides and its layout. A `Program` is immutable; `Program.plan` lays the
+arena out for a largest number of rows, and a backend's ``Run`` owns the memory of one call.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
+from .operands import ALIGN, PAD, DType, Layout, Operand, Segment, Space, resolve, strides_of
+from .operands import aligned_zeros as aligned_zeros
 from .schema import OPS as OPS
 from .schema import OpSchema as OpSchema
 from .schema import op as op
-
-DType = np.dtype | type | str  # what np.dtype takes, as it is used here
-
-PAD = 16  # elements: the last axis of every array inside is padded to whole vectors of any instruction set
-ALIGN = 64  # bytes
-
-
-class Space(IntEnum):
-    """Where an operand lives; ``BOUND + i`` is the i-th array that the caller binds."""
-
-    NONE, PARAMETER, GRADIENT, OPTIMIZER_STATE, PERSISTENT, ARENA, WORKSPACE, CONSTANT, BOUND = range(9)
 
 
 class Phase(IntEnum):
@@ -42,27 +33,6 @@ class Kind(IntEnum):
     """Who runs an op: the backend, Python between two native segments, or several processes together."""
 
     NATIVE, HOST, COLLECTIVE = range(3)
-
-
-@dataclass(frozen=True)
-class Operand:
-    """An array of a Program.
-
-    `offset` counts bytes in its space; in the arena `slot` stands for it until planned. `strides` count
-    elements. `index` is the number of a bound array.
-    """
-
-    space: Space
-    dtype: np.dtype
-    shape: tuple[int | str, ...]
-    strides: tuple[int, ...]
-    offset: int = 0
-    slot: int = -1
-    index: int = 0
-
-    def place(self) -> tuple[int, int, int]:
-        """What two operands share exactly if they are the same memory."""
-        return int(self.space) + self.index, self.slot, self.offset
 
 
 @dataclass(frozen=True)
@@ -110,100 +80,6 @@ class Op:
         return "region" if all(n in schema.owned for n in names) else ""
 
 
-def resolve(shape: Sequence[int | str], batch: int, time: int = 1) -> tuple[int, ...]:
-    """The shape with the symbols replaced."""
-    sizes = {"B": batch, "T": time, "BT": batch * time}
-    return tuple(sizes[n] if isinstance(n, str) else n for n in shape)
-
-
-def padded(n: int) -> int:
-    """`n` elements in whole vectors."""
-    return -(-n // PAD) * PAD
-
-
-def leading_dimension(n: int, itemsize: int) -> int:
-    """Elements from row to row: whole vectors, and off the powers of two that make rows collide in cache."""
-    ld = padded(n)
-    return ld + PAD if ld * itemsize % 2048 == 0 else ld
-
-
-def strides_of(shape: Sequence[int | str], dtype: np.dtype) -> tuple[int, ...]:
-    """Strides in elements of an array inside, with its last axis padded."""
-    if len(shape) < 2:
-        return (1,)
-    if len(shape) != 2:
-        raise NotImplementedError(f"arrays inside have one or two axes, got {tuple(shape)}")
-    return leading_dimension(int(shape[-1]), dtype.itemsize), 1
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One array of a parameter vector: `offset` and strides in elements."""
-
-    name: str
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    offset: int
-    trainable: bool = True  # False: no training moves it; a whole layer is frozen by ``layer.trainable``
-    rate_factor: float = 1.0
-    decay_factor: float = 1.0
-    regularizer: Any = None  # emits the penalty on the array (fastnn.regularizers)
-    constraint: Any = None  # emits what puts the array right after an update
-
-    def view(self, vector: np.ndarray) -> np.ndarray:
-        """The segment's logical array as a view into `vector`."""
-        return np.lib.stride_tricks.as_strided(
-            vector[self.offset:], self.shape, tuple(s * vector.itemsize for s in self.strides))
-
-    def operand(self, space: Space, dtype: np.dtype, base: int = 0) -> Operand:
-        """The segment as an operand, in a vector that begins `base` elements into its space."""
-        return Operand(space, dtype, self.shape, self.strides, (base + self.offset) * dtype.itemsize)
-
-
-class Layout:
-    """Segments packed into one vector, each 64-byte aligned for either dtype."""
-
-    def __init__(self, dtype: np.dtype) -> None:
-        self.dtype = dtype
-        self.segments: dict[str, Segment] = {}
-        self.size = 0
-
-    def add(self, name: str, shape: tuple[int, ...], **settings) -> Segment:
-        """Append a segment; `settings` are its other fields."""
-        strides = strides_of(shape, self.dtype)
-        segment = Segment(name, shape, strides, self.size, **settings)
-        self.size += padded(shape[0] * strides[0])
-        self.segments[name] = segment
-        return segment
-
-    def without(self, frozen: Collection[str]) -> Layout:
-        """The layout of all segments but those of these names; itself where there are none."""
-        if not frozen:
-            return self
-        rest = Layout(self.dtype)
-        for name, s in self.segments.items():
-            if name not in frozen:
-                rest.segments[name] = replace(s, offset=rest.size)
-                rest.size += padded(s.shape[0] * s.strides[0])
-        return rest
-
-    def zeros(self) -> np.ndarray:
-        """A vector of this layout, all zero."""
-        return aligned_zeros(self.size, self.dtype)
-
-    def views(self, vector: np.ndarray) -> dict[str, np.ndarray]:
-        """Every segment's array in `vector`, by name."""
-        return {name: segment.view(vector) for name, segment in self.segments.items()}
-
-
-def aligned_zeros(size: int, dtype: DType) -> np.ndarray:
-    """A 64-byte aligned vector of zeros."""
-    dtype = np.dtype(dtype)
-    raw = np.zeros(size * dtype.itemsize + ALIGN, np.uint8)
-    start = -raw.ctypes.data % ALIGN
-    return raw[start:start + size * dtype.itemsize].view(dtype)
-
-
 @dataclass(frozen=True)
 class Plan:
     """Byte offset of each arena slot, and the arena's size, for at most `rows` rows a block."""
@@ -243,8 +119,7 @@ class Program:
         for o in self.ops:
             stretch += o.barrier
             for a in (a for a in o.operands if a is not None and a.space is Space.ARENA):
-                shape = resolve(a.shape, rows, time)
-                bytes_ = shape[0] * a.strides[0] * a.dtype.itemsize
+                bytes_ = a.size(rows, time) * a.dtype.itemsize
                 sizes[a.slot] = max(sizes[a.slot], -(-bytes_ // ALIGN) * ALIGN)
                 first[a.slot] = min(first[a.slot], stretch)
                 last[a.slot] = max(last[a.slot], stretch)
@@ -279,9 +154,9 @@ class Program:
             result.append((o, int(flops), moved))
         return result
 
-    def flops(self, rows: int) -> int:
+    def flops(self, rows: int, time: int = 1) -> int:
         """Floating-point operations on `rows` rows."""
-        return sum(flops for _, flops, _ in self.cost(rows))
+        return sum(flops for _, flops, _ in self.cost(rows, time))
 
 
 class Builder:
@@ -298,6 +173,7 @@ class Builder:
         self.n_instances = 0  # of ops that draw random numbers
         self.dtype = parameters.dtype
         self.ops: list[Op] = []
+        self.made_gradients: set[tuple[int, int, int]] = set()  # of parameters, by ops of the backward phase
         self.n_slots = 0
         self.phase = Phase.FORWARD
         self.layer = ""
@@ -306,11 +182,20 @@ class Builder:
         self.sums_rows = False  # the loss of a step is that sum; else divided by the sum of the weights
         self.stores_outputs = False  # somebody wants to see what the network says
 
-    def arena(self, shape: tuple[int | str, ...], dtype: DType | None = None) -> Operand:
+    def arena(self, shape: tuple[int | str, ...], dtype: DType | None = None,
+              layout: str = "rows") -> Operand:
         """A new array of the arena, of the model's dtype unless told otherwise."""
         dtype = np.dtype(self.dtype if dtype is None else dtype)
         self.n_slots += 1
-        return Operand(Space.ARENA, dtype, shape, strides_of(shape, dtype), slot=self.n_slots - 1)
+        strides = strides_of(shape, dtype)
+        if layout == "lanes":
+            h, w, c = (int(n) for n in shape[1:])
+            strides = h * w * c * PAD, w * c * PAD, c * PAD, PAD
+        return Operand(Space.ARENA, dtype, shape, strides, slot=self.n_slots - 1, layout=layout)
+
+    def like(self, operand: Operand) -> Operand:
+        """A new array of the arena, of an operand's shape and layout."""
+        return self.arena(operand.shape, operand.dtype, operand.layout)
 
     def probe(self, role: str, operand: Operand) -> None:
         """Let a run that looks inside see an operand: the layer's "output", "pre_activation" or "delta", the
@@ -354,6 +239,9 @@ class Builder:
     def emit(self, name: str, *operands: Operand | None, accumulate: bool = False, **settings: Any) -> None:
         """Append the op `name`; trailing operands that are absent may be left out.
 
+        Arrays of lanes reach an op that knows nothing of them as matrices. A gradient of a parameter that an
+        earlier op made is added to: the parameter is used twice.
+
         Raises
         ------
         ValueError
@@ -365,6 +253,12 @@ class Builder:
         for operand_name, operand in zip(schema.operands, operands, strict=True):
             if operand is None and operand_name not in schema.optional:
                 raise ValueError(f"op {name}: operand {operand_name} is missing")
+        operands = tuple(o if o is None or n in schema.lanes else o.flat()
+                         for n, o in zip(schema.operands, operands, strict=True))
+        made = {o.place() for o in operands[len(schema.inputs):]
+                if o is not None and o.space is Space.GRADIENT and self.phase is Phase.BACKWARD}
+        accumulate = accumulate or bool(made & self.made_gradients)
+        self.made_gradients |= made
         known = {**dict.fromkeys(schema.dims, 0), **dict.fromkeys(schema.scalars, 0.0)}
         if unknown := set(settings) - set(known):
             raise ValueError(f"op {name} has no setting {sorted(unknown)}")
@@ -375,5 +269,6 @@ class Builder:
                   kind: Kind = Kind.HOST) -> None:
         """A step that Python runs: ``function(*inputs, *outputs)`` on arrays, outputs written in place."""
         name = getattr(function, "__name__", "host")
-        self.ops.append(Op(name, (*inputs, *outputs), (), self.phase, self.layer, kind=kind,
-                           function=function, n_inputs=len(inputs)))
+        operands = tuple(o.flat() for o in (*inputs, *outputs))
+        self.ops.append(Op(name, operands, (), self.phase, self.layer, kind=kind, function=function,
+                           n_inputs=len(inputs)))

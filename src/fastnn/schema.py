@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class OpSchema:
     """What an op is: operand names, settings, who owns what in a team, and its cost.
 
-    `by_row` and `owned` name operands of which a thread touches only its own rows (``fnn_own_rows``) or its
-    own region (``fnn_own``); between two ops that own an array alike no barrier is needed.
+    `lanes` names the operands that are images in lanes. `by_row` and `owned` name operands of which a thread
+    touches only its own rows (``fnn_own_rows``) or its own region (``fnn_own``); between two ops that own an
+    array alike no barrier is needed.
     """
 
     name: str
@@ -26,6 +27,7 @@ class OpSchema:
     kernel: Callable[..., object]
     in_place: bool
     optimizer: bool
+    lanes: frozenset[str]
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -37,7 +39,7 @@ OPS: dict[str, OpSchema] = {}
 
 
 def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", owned: str = "",
-       flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False,
+       lanes: str = "", flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False,
        optimizer: bool = False) -> Callable:
     """Register the decorated NumPy kernel as the op of its name; `operands` reads as in ``csrc/ops.def``.
 
@@ -50,7 +52,7 @@ def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", ow
         OPS[kernel.__name__] = OpSchema(
             kernel.__name__, tuple(inputs), tuple(outputs), optional, tuple(dims.split()),
             tuple(scalars.split()), frozenset(by_row.split()), frozenset(owned.split()), flops, kernel,
-            in_place, optimizer)
+            in_place, optimizer, frozenset(lanes.split()))
         return kernel
 
     return register

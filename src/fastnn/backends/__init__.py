@@ -262,9 +262,9 @@ def permutation(seed: list[int], n: int) -> np.ndarray:
     return np.array(shuffled)
 
 
-def make_run(program: Program, memory: Memory, rows: int) -> Run:
-    """A Run of the current backend for blocks of at most `rows` rows."""
-    return NumpyRun(program, memory, rows) if _current == "numpy" else native.NativeRun(program, memory, rows)
+def make_run(program: Program, memory: Memory, rows: int, time: int = 1) -> Run:
+    """A Run of the current backend for blocks of at most `rows` rows, and sequences of `time` steps."""
+    return (NumpyRun if _current == "numpy" else native.NativeRun)(program, memory, rows, time)
 
 
 def make_quick_predict(program: Program, memory: Memory, input_shape: tuple[int, ...], n_out: int,

@@ -11,17 +11,17 @@ from functools import cache
 import numpy as np
 
 from .. import _native as core
-from ..program import OPS, Kind, Op, Operand, Program, Space, aligned_zeros, resolve
+from ..program import OPS, PAD, Kind, Op, Operand, Program, Space, aligned_zeros, resolve
 from .run import Halt, Memory, Pass
 
 _OPERAND = np.dtype([("offset", "i8"), ("shape", "i8", 4), ("stride", "i8", 4), ("space", "i4"),
                      ("dtype", "i4"), ("ndim", "i4"), ("written", "i4")])
 _OP = np.dtype([("opcode", "i4"), ("dtype", "i4"), ("phase", "i4"), ("kind", "i4"), ("flags", "i4"),
-                ("n_operands", "i4"), ("dims", "i8", 8), ("scalars", "f8", 8), ("operands", _OPERAND, 12)])
+                ("n_operands", "i4"), ("dims", "i8", 16), ("scalars", "f8", 8), ("operands", _OPERAND, 16)])
 assert _OP.itemsize == core.OP_BYTES, "the op record differs from csrc/fastnn.h"
 
 ACCUMULATE, BARRIER = 1, 2
-_SYMBOLS = {"B": -1, "T": -2, "BT": -3}
+_SYMBOLS = {"B": -1, "T": -2, "BT": -3, "LANES": -4}
 OPCODES = {row[0]: i for i, row in enumerate(core.op_table())}
 CODES = {"activation": {name: i for i, name in enumerate(core.activation_names())},
          "loss": {name: i for i, name in enumerate(core.loss_names())},
@@ -48,9 +48,9 @@ def _pack_operand(record: np.void, operand: Operand, offsets: tuple[int, ...], w
         record["stride"][i] = stride
 
 
-def _pack(program: Program, rows: int) -> np.ndarray:
-    """The Program as an array of fnn_op, laid out for blocks of at most `rows` rows."""
-    offsets = program.plan(rows).offsets
+def _pack(program: Program, rows: int, time: int = 1) -> np.ndarray:
+    """The Program as an array of fnn_op, laid out for blocks of at most `rows` rows and `time` steps."""
+    offsets = program.plan(rows, time).offsets
     records = np.zeros(len(program.ops), _OP)
     for record, o in zip(records, program.ops, strict=True):
         record["dtype"] = core.dtype_code(program.parameters.dtype)
@@ -72,11 +72,11 @@ def _pack(program: Program, rows: int) -> np.ndarray:
 class NativeRun:
     """A Run (see `fastnn.backends.run.Run`) in the C core."""
 
-    def __init__(self, program: Program, memory: Memory, rows: int) -> None:
-        self.program, self.memory, self.rows = program, memory, rows
-        self.ops = _pack(program, rows)
-        self.arena = aligned_zeros(program.plan(rows).size, np.uint8)
-        self.state = core.RunState()
+    def __init__(self, program: Program, memory: Memory, rows: int, time: int = 1) -> None:
+        self.program, self.memory, self.rows, self.time = program, memory, rows, time
+        self.ops = _pack(program, rows, time)
+        self.arena = aligned_zeros(program.plan(rows, time).size, np.uint8)
+        self.state = core.RunState(time)
         for space in (Space.PARAMETER, Space.GRADIENT, Space.OPTIMIZER_STATE, Space.PERSISTENT):
             self.state.set_base(space, memory.vector(space))
         self.state.set_base(Space.ARENA, self.arena)
@@ -84,7 +84,7 @@ class NativeRun:
         self.state.set_calls(self.calls)
         self.state.set_rows(rows, rows, rows)
         self.state.set_sum_rows(program.sums_rows)
-        self.step_flops = program.flops(rows)
+        self.step_flops = program.flops(rows, time)
         self.team = TeamSize()
         self.threads = 1  # of the last steps
         self.isa, self.workspace_threads = "", 0
@@ -162,15 +162,38 @@ class NativeRun:
                 self.view(whole, rows)[:, int(a.shape[1]):] = 0
 
     def view(self, operand: Operand, rows: int, row: int = 0) -> np.ndarray:
-        """The array of an operand."""
+        """The array of an operand; of one in lanes, a copy."""
         if operand.space is Space.BOUND:
             return self.state.kept[int(Space.BOUND) + operand.index][row:row + rows]
         if operand.space is Space.ARENA:
-            buffer, offset = self.arena, self.program.plan(self.rows).offsets[operand.slot]
+            buffer, offset = self.arena, self.program.plan(self.rows, self.time).offsets[operand.slot]
         else:
             buffer, offset = self.memory.vector(operand.space).view(np.uint8), operand.offset
+        shape = resolve(operand.shape, rows, self.time)
+        if operand.layout == "lanes":
+            return from_lanes(np.ndarray(lanes_shape(shape), operand.dtype, buffer, offset), rows)
         strides = tuple(s * operand.dtype.itemsize for s in operand.strides)
-        return np.ndarray(resolve(operand.shape, rows), operand.dtype, buffer, offset, strides)
+        return np.ndarray(shape, operand.dtype, buffer, offset, strides)
+
+
+def lanes_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the memory of images (B, h, w, c) in lanes."""
+    return -(-shape[0] // PAD), *shape[1:], PAD
+
+
+def to_lanes(images: np.ndarray, pad: str) -> np.ndarray:
+    """Images (B, h, w, c) in lanes' memory; beyond B are zeros ("constant") or the last image ("edge")."""
+    beyond = -len(images) % PAD
+    images = np.pad(images, ((0, beyond), (0, 0), (0, 0), (0, 0)), pad)  # type: ignore[call-overload]
+    blocks = images.reshape(-1, PAD, *images.shape[1:])
+    lanes = aligned_zeros(images.size, images.dtype).reshape(lanes_shape(images.shape))
+    lanes[...] = np.moveaxis(blocks, 1, -1)
+    return lanes
+
+
+def from_lanes(lanes: np.ndarray, rows: int) -> np.ndarray:
+    """The images (rows, h, w, c) that lanes hold."""
+    return np.moveaxis(lanes, -1, 1).reshape(-1, *lanes.shape[1:4])[:rows]
 
 
 QUICK_ROWS = 64  # calls of predict with more rows do not feel their Python

@@ -15,9 +15,9 @@ from .run import Halt, Memory, Pass
 class NumpyRun:
     """A Run (see `fastnn.backends.run.Run`) whose ops are the functions of ``numpy_kernels.py``."""
 
-    def __init__(self, program: Program, memory: Memory, rows: int) -> None:
-        self.program, self.memory, self.rows = program, memory, rows
-        self.plan = program.plan(rows)
+    def __init__(self, program: Program, memory: Memory, rows: int, time: int = 1) -> None:
+        self.program, self.memory, self.rows, self.time = program, memory, rows, time
+        self.plan = program.plan(rows, time)
         self.arena = aligned_zeros(self.plan.size, np.uint8)
         self.bound: dict[int, np.ndarray] = {}
         self.stopping = False
@@ -46,11 +46,13 @@ class NumpyRun:
 
     def view(self, operand: Operand, rows: int) -> np.ndarray:
         """The array of an operand that is not bound."""
-        shape = resolve(operand.shape, rows)
+        shape = resolve(operand.shape, rows, self.time)
         if operand.space is Space.ARENA:
             buffer, offset = self.arena, self.plan.offsets[operand.slot]
         else:
             buffer, offset = self.memory.vector(operand.space).view(np.uint8), operand.offset
+        if operand.layout == "lanes":
+            return np.ndarray(shape, operand.dtype, buffer, offset)
         strides = tuple(s * operand.dtype.itemsize for s in operand.strides)
         return np.ndarray(shape, operand.dtype, buffer, offset, strides)
 
@@ -71,7 +73,7 @@ class NumpyRun:
         array = self.bound.get(operand.index)
         if whole or array is None:
             return array
-        return array[row:row + rows].reshape(resolve(operand.shape, rows))
+        return array[row:row + rows].reshape(resolve(operand.shape, rows, self.time))
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
         """Run steps [first_step, last_step); None when all were run."""
@@ -81,7 +83,8 @@ class NumpyRun:
             row, end = walk.rows_of_step(index)
             step = Step(walk.index, row, walk.update_count + index + 1,
                         0.0 if walk.rates is None else float(walk.rates[index]), self._weight_sum(row, end),
-                        seed=walk.seed, momentum=None if walk.momenta is None else float(walk.momenta[index]))
+                        seed=walk.seed, momentum=None if walk.momenta is None else float(walk.momenta[index]),
+                        time=self.time)
             while step.row < end:
                 rows = min(walk.block, end - step.row)
                 last_block = step.row + rows == end

@@ -78,10 +78,11 @@ class Pass:
 
 
 class Run(Protocol):
-    """Memory and bindings of one call over a Program, for blocks of at most `rows` rows."""
+    """Memory and bindings of one call over a Program, for blocks of at most `rows` rows and `time` steps."""
 
     program: Program
     rows: int
+    time: int
     threads: int  # that ran the last steps
 
     def bind(self, slot: int, array: np.ndarray | None) -> None:

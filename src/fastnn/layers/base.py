@@ -79,6 +79,7 @@ class Layer:
     """
 
     emits = True  # whether there are ops at all
+    layouts: tuple[str, ...] = ("rows",)  # that `forward` takes; others are converted to the first
     reads_unpadded = False  # whether its ops can read rows of the caller's own array
 
     def __init__(self, name: str | None = None) -> None:
@@ -159,7 +160,7 @@ def emit_activation(builder: Builder, choice: Choice, z: Operand) -> Operand:
     builder.probe("pre_activation", z)
     if choice.name == "identity":
         return z
-    y = builder.arena(z.shape)
+    y = builder.like(z)
     if choice.functions is not None:
         builder.emit_host(_Host(choice.functions[0]), [z], [y])
     elif choice.elementwise:
@@ -174,7 +175,7 @@ def emit_slope(builder: Builder, choice: Choice, dy: Operand, z: Operand | None,
     builder.probe("delta", dy)
     if choice.name == "identity":
         return dy
-    dz = builder.arena(dy.shape)
+    dz = builder.like(dy)
     if choice.functions is not None:
         assert z is not None
         builder.emit_host(_HostSlope(choice.functions[1]), [dy, z], [dz])

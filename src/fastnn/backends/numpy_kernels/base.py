@@ -23,6 +23,7 @@ class Step:
     momentum: float | None = None
     seed: int = 0
     batch_row: int = 0
+    time: int = 1
 
 
 def elements(name: str, factor: int = 1) -> Callable:
