@@ -3,6 +3,7 @@
 #include "simd.h"
 #include "gemm.inc"
 #include "gather.inc"
+#include "time.inc"
 #include "softmax.inc"
 #include "gates.inc"
 #include "activation.inc"

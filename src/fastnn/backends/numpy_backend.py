@@ -57,7 +57,7 @@ class NumpyRun:
         return np.ndarray(shape, operand.dtype, buffer, offset, strides)
 
     def _prepare(self, o: Op, rows: int) -> tuple:
-        whole = o.name == "gather"
+        whole = o.name.startswith("gather")
         arrays = [None if a is None else partial(self._rows, a, rows, whole) if a.space is Space.BOUND
                   else self.view(a, rows) for a in o.operands]
         if o.kind is Kind.NATIVE:

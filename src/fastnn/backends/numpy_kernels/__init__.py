@@ -13,6 +13,7 @@ from . import (  # noqa: F401  (each registers its ops)
     random,
     regularization,
     rows,
+    time,
 )
 from .base import Step
 
