@@ -19,7 +19,7 @@ from .diagnostics import Diagnosis, Finding, Monitor, SanityReport, diagnose, sa
 from .gradcheck import GradientCheck, check_gradients
 from .gradient_error import GradientErrorCurve, gradient_error_curve
 from .history import History
-from .io import load
+from .io import ModelFileError, load
 from .layers import (
     ELU,
     Activation,
@@ -95,20 +95,21 @@ from .schedules import (
 )
 
 __all__ = [
-    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad",
-    "Adam", "AdamW", "BinaryCrossEntropy", "CSVLogger", "Callback", "CategoricalCrossEntropy", "Clipping",
-    "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay", "CosineDistance", "CosineRestarts",
-    "CrossEntropy", "Dense", "Diagnosis", "Dropout", "EarlyStopping", "ElasticNet", "EntropyDecomposition",
-    "ExponentialAverage", "ExponentialDecay", "Finding", "Flatten", "Focal", "FunctionLoss", "GaussianNoise",
-    "GradientCheck", "GradientErrorCurve", "HardSigmoid", "Hinge", "History", "Huber",
-    "InverseSquareRootDecay", "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LeakyReLU",
-    "LearningRateSearch", "Lion", "LogCosh", "Loss", "MaxNorm", "MeanSquaredError", "MinMax",
-    "ModelCheckpoint", "Momentum", "Monitor", "MultiClassHinge", "NAdam", "Nesterov", "OneCycle",
-    "Optimizer", "PCAWhitening", "PReLU", "Poisson", "PoissonDeviance", "PolynomialDecay", "ProgressBar",
-    "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize", "SanityReport", "Schedule",
-    "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize", "StepDecay", "TopK", "WarmUp",
-    "__version__", "backend", "balanced_weights", "check_gradients", "diagnose", "entropy_decomposition",
-    "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads", "gradient_error_curve",
-    "initializers", "load", "losses", "sanity_check", "schedules", "set_num_threads", "use_backend",
-    "use_isa",
+    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta",
+    "AdaGrad", "Adam", "AdamW", "BinaryCrossEntropy", "CSVLogger", "Callback",
+    "CategoricalCrossEntropy", "Clipping", "ConstantRate", "ConstantThenInverse", "Constraint",
+    "CosineDecay", "CosineDistance", "CosineRestarts", "CrossEntropy", "Dense", "Diagnosis", "Dropout",
+    "EarlyStopping", "ElasticNet", "EntropyDecomposition", "ExponentialAverage", "ExponentialDecay",
+    "Finding", "Flatten", "Focal", "FunctionLoss", "GaussianNoise", "GradientCheck",
+    "GradientErrorCurve", "HardSigmoid", "Hinge", "History", "Huber", "InverseSquareRootDecay",
+    "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LeakyReLU", "LearningRateSearch",
+    "Lion", "LogCosh", "Loss", "MaxNorm", "MeanSquaredError", "MinMax", "ModelCheckpoint",
+    "ModelFileError", "Momentum", "Monitor", "MultiClassHinge", "NAdam", "Nesterov", "OneCycle",
+    "Optimizer", "PCAWhitening", "PReLU", "Poisson", "PoissonDeviance", "PolynomialDecay",
+    "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize",
+    "SanityReport", "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize",
+    "StepDecay", "TopK", "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients",
+    "diagnose", "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "functional",
+    "get_num_threads", "gradient_error_curve", "initializers", "load", "losses", "sanity_check",
+    "schedules", "set_num_threads", "use_backend", "use_isa",
 ]

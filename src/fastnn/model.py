@@ -115,7 +115,7 @@ class Sequential:
             for name, view in views.items():
                 setattr(layer, name, view)
             views |= {name: s.view(persistent) for name, s in layer.persistent.items()}
-            for name, value in layer.initial(rng).items():
+            for name, value in layer.initial(rng).items() if self._numbers.wants_values else ():
                 views[name][...] = value
 
     def compile(self, optimizer: str | optimizers.Optimizer = "adam",
@@ -396,7 +396,7 @@ class Sequential:
         Raises
         ------
         ValueError
-            If the model holds Python functions (a loss, a metric, ...) or a loss class of your own.
+            If the model holds Python functions (a loss, a metric, ...) or classes of your own.
         """
         from .io import save  # files stand above the model
         save(self, path)

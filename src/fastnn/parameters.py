@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,22 @@ from .backends import Memory
 from .program import Layout, aligned_zeros
 
 Arrays = dict[str, np.ndarray]
+Shapes = Mapping[str, tuple[int, ...]]
+
+_given: ContextVar[Shapes | None] = ContextVar("given", default=None)
+
+
+@contextmanager
+def arrays_given(shapes: Shapes) -> Iterator[None]:
+    """Models made in this block are for arrays of these names and shapes, which are set afterwards.
+
+    So no initial values are drawn, and a model that has other arrays is refused before any is allocated.
+    """
+    token = _given.set(shapes)
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 class Numbers:
@@ -23,8 +41,19 @@ class Numbers:
     def __init__(self, parameters: Layout, persistent: Layout) -> None:
         self.parameters, self.persistent, self.trained = parameters, persistent, parameters
         self.dtype = parameters.dtype
+        self.wants_values = _given.get() is None  # initial ones
+        self._check_given()
         self.memory = Memory(parameters.zeros(), parameters.zeros(), np.zeros(0, self.dtype),
                              persistent.zeros())
+
+    def _check_given(self) -> None:
+        given = _given.get()
+        own = {name: s.shape for layout in (self.parameters, self.persistent)
+               for name, s in layout.segments.items()}
+        if given is not None and own != given:
+            name = next(name for name in (*own, *given) if own.get(name) != given.get(name))
+            raise ValueError(f"{name}: the layers make its shape {own.get(name)}, there is one of "
+                             f"{given.get(name)}")
 
     def named_parameters(self) -> Arrays:
         """Every parameter, as a view."""

@@ -1,5 +1,6 @@
 """Model files."""
 
-from .model_file import ModelFileError, load, save
+from .model_file import load, save
+from .records import ModelFileError
 
 __all__ = ["ModelFileError", "load", "save"]

@@ -1,100 +1,56 @@
-"""A model as one safetensors file: arrays by name, everything else as JSON in the header. Never code."""
+"""A model as one file: arrays by name, everything else as JSON in the header. Never code."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from ..losses import LOSSES, FunctionLoss, registered
+from .._version import __version__
+from ..history import History
 from ..model import Sequential
-from ..optimizers import OPTIMIZERS
-from ..schedules import Schedule
+from ..parameters import arrays_given
+from .records import ModelFileError, Record, read, write
+from .values import loss_config, make_loss, make_optimizer, metric_name, optimizer_config, plain
 
-FORMAT_VERSION = 1
-
-
-class ModelFileError(ValueError):
-    """The file is not a model that this version of fastnn can read."""
+MODELS: dict[str, type[Sequential]] = {"Sequential": Sequential}
+STATE = "state/"  # how the names of arrays begin that only a checkpoint has
+Arrays = dict[str, np.ndarray]
 
 
 def save(model: Sequential, path: str | os.PathLike) -> None:
-    """Write a model: architecture, how it was compiled, parameters, optimizer state.
+    """Write a model: architecture, how it was compiled, parameters, optimizer state, history.
 
     Parameters
     ----------
     model : Sequential
         The model.
     path : path-like
-        The file; it is replaced only once the new one is complete.
+        The file; it is replaced only once the new one is complete and on the disk.
 
     Raises
     ------
     ValueError
-        If the model holds Python functions (an activation, a loss, a metric, a learning rate), which a file
-        cannot, or a loss class of its own.
+        If the model holds what a file cannot: Python functions (an activation, a loss, a metric, a learning
+        rate), or layers, losses, optimizers, ... of classes that are not registered. It names them.
+    OSError
+        If the disk is full, or the like; then what was there is untouched.
     """
-    import json  # here, so that `import fastnn` need not wait for what files alone need
-
-    from safetensors.numpy import save_file
-
-    _refuse_functions(model)
-    numbers = model.snapshot()
-    tensors = {f"model/{name}": np.ascontiguousarray(a) for name, a in numbers["arrays"].items()}
-    for i, arrays in enumerate(numbers["states"]):
-        tensors |= {f"optimizer/{i}/{name}": np.ascontiguousarray(a) for name, a in arrays.items()}
-    description = {"format": FORMAT_VERSION, "model": model.get_config(), "compiled": _compiled_config(model),
-                   "update_count": numbers["update_count"], "shuffles": numbers["shuffles"]}
-    partial = os.fspath(path) + ".partial"
-    try:
-        save_file(tensors, partial, metadata={"fastnn": json.dumps(description)})
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.unlink(partial)
-
-
-def _refuse_functions(model: Sequential) -> None:
-    for layer in model.layers:
-        for argument, value in layer.get_config().items():
-            if any(map(callable, value if isinstance(value, (tuple, list)) else [value])):
-                raise ValueError(f"layer {layer.name!r}: its {argument} is a Python function, which a file "
-                                 "cannot hold; save model.get_weights() and make the layers anew")
-
-
-def _compiled_config(model: Sequential) -> dict[str, Any] | None:
-    if model.loss is None or model.optimizer is None:
-        return None
-    for metric in model.metrics:
-        if not metric.registered:
-            raise ValueError(f"metrics: {metric.name!r} is a Python function, which a file cannot hold; call "
-                             "model.compile without it before saving")
-    if isinstance(model.loss, FunctionLoss):
-        raise ValueError(f"loss: {model.loss.name!r} is a Python function, which a file cannot hold; call "
-                         "model.compile with a loss of fastnn's before saving")
-    if not registered(model.loss):
-        raise ValueError(f"loss: {type(model.loss).__name__} is a class of yours, which a file cannot hold; "
-                         "call model.compile with a loss of fastnn's before saving")
-    settings = model.optimizer.get_config()
-    if isinstance(model.optimizer.learning_rate, Schedule):
-        settings["learning_rate"] = model.optimizer.learning_rate.get_config()
-    elif callable(model.optimizer.learning_rate):
-        raise ValueError("optimizer: its learning_rate is a Python function, which a file cannot hold; set "
-                         "model.optimizer.learning_rate to a number or a fastnn.Schedule before saving")
-    names = {cls: name for name, cls in OPTIMIZERS.items()}
-    return {"optimizer": {"name": names[type(model.optimizer)], **settings},
-            "loss": {"name": model.loss.name, **model.loss.get_config()},
-            "metrics": [metric.name for metric in model.metrics]}
+    write(path, Record("model", describe(model), arrays_of(model)))
 
 
 def load(path: str | os.PathLike) -> Sequential:
     """Read a model that `fastnn.Sequential.save` wrote, compiled as it was.
 
+    Reading runs no code of the file, takes no more memory than twice the file's size, and finds any damage.
+
     Parameters
     ----------
     path : path-like
-        The file.
+        The file; a checkpoint (see `fastnn.Checkpoint`) will do too.
 
     Returns
     -------
@@ -117,39 +73,115 @@ def load(path: str | os.PathLike) -> Sequential:
     >>> bool((loaded.predict([[1.0, 2.0]]) == model.predict([[1.0, 2.0]])).all())
     True
     """
-    import json
+    record = read(path, ("model", "checkpoint"))
+    with described_by(path):
+        if record.description["class"] is None:
+            raise ValueError(f"a checkpoint, but of a model that a file cannot describe "
+                             f"({record.description['why']}); go on with it by fit(..., resume=path)")
+        return build(record.description, record.arrays)
 
-    from safetensors import SafetensorError, safe_open
 
+@contextmanager
+def described_by(path: str | os.PathLike) -> Iterator[None]:
+    """Whatever goes wrong while a file's description is followed is the file's fault."""
     try:
-        with safe_open(path, framework="np") as file:
-            description = json.loads((file.metadata() or {}).get("fastnn", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ModelFileError(f"{path}: not a readable model file: {error}") from error
-    if not isinstance(description, dict):
-        raise ModelFileError(f"{path}: a safetensors file, but not of a fastnn model")
-    if description.get("format") != FORMAT_VERSION:
-        raise ModelFileError(f"{path}: format {description.get('format')!r}, this fastnn reads "
-                             f"{FORMAT_VERSION}; install a newer fastnn-cpu")
+        yield
+    except ModelFileError:
+        raise
+    except Exception as error:
+        what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ModelFileError(f"{os.fsdecode(path)}: its description and its arrays make no model: "
+                             f"{what}") from error
+
+
+def describe(model: Sequential) -> dict[str, Any]:
+    """A model without its numbers, as JSON holds it.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot hold it.
+    """
+    how_to = "; save model.get_weights() and make the layers anew"
     try:
-        return _build(description, tensors)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: its description and its arrays do not fit together: "
-                             f"{error}") from error
+        for layer in model.layers:
+            plain(layer.get_config(), f"layer {layer.name!r}")
+    except ValueError as error:
+        raise ValueError(f"{error}{how_to}") from None
+    name = next(name for cls in type(model).__mro__ for name, known in MODELS.items() if known is cls)
+    return {"fastnn": __version__, "class": name, "model": plain(model.get_config(), "model"),
+            "compiled": compiled_config(model), **counts_of(model)}
 
 
-def _build(description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Sequential:
-    model = Sequential.from_config(description["model"])
+def counts_of(model: Sequential) -> dict[str, Any]:
+    """What training counts in a model, and the names in its history."""
+    return {"update_count": int(model.update_count), "shuffles": int(model.shuffles),
+            "logs": list(model.history.history)}
+
+
+def compiled_config(model: Sequential) -> dict[str, Any] | None:
+    """What `compile` was given, as JSON holds it; None before."""
+    if model.loss is None or model.optimizer is None:
+        return None
+    return {"metrics": [metric_name(metric) for metric in model.metrics], "loss": loss_config(model.loss),
+            "optimizer": optimizer_config(model.optimizer)}
+
+
+def arrays_of(model: Sequential) -> Arrays:
+    """The numbers of a model by the names that they have in a file; views where that is possible."""
+    arrays = {f"model/{name}": array for name, array in model._numbers.all_arrays().items()}
+    for i, state in enumerate(model._numbers.states()):
+        arrays |= {f"optimizer/{i}/{name}": array for name, array in state.items()}
+    history = model.history
+    if len(history):
+        arrays["history/epoch"] = np.array(history.epoch, np.int64)
+        arrays |= {f"history/logs/{name}": np.array(values) for name, values in history.history.items()}
+    return arrays
+
+
+def below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """The arrays whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def build(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Sequential:
+    """The model of `describe` and `arrays_of`."""
+    shapes = {name: array.shape for name, array in below("model/", arrays).items()}
+    with arrays_given(shapes):
+        model = MODELS[description["class"]].from_config(description["model"])
     if compiled := description["compiled"]:
-        loss, optimizer = dict(compiled["loss"]), dict(compiled["optimizer"])
-        model.compile(OPTIMIZERS[optimizer.pop("name")](**optimizer), LOSSES[loss.pop("name")](**loss),
+        model.compile(make_optimizer(compiled["optimizer"]), make_loss(compiled["loss"]),
                       compiled["metrics"])
-    states: list[dict[str, np.ndarray]] = []
-    while any(name.startswith(f"optimizer/{len(states)}/") for name in tensors):
-        prefix = f"optimizer/{len(states)}/"
-        states.append({n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)})
-    arrays = {n.removeprefix("model/"): a for n, a in tensors.items() if n.startswith("model/")}
-    model.restore({"arrays": arrays, "states": states, "update_count": int(description["update_count"]),
-                    "shuffles": int(description["shuffles"]), "history": model.history})
+    set_arrays(model, description, arrays)
+    known = arrays_of(model)
+    if unknown := [name for name in arrays if name not in known and not name.startswith(STATE)]:
+        raise ValueError(f"{unknown[0]}: the model has no such array")
     return model
+
+
+def set_arrays(model: Sequential, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Give a model, compiled as it was, the numbers of `arrays_of` and `describe`.
+
+    Raises
+    ------
+    ValueError
+        If they are not of such a model.
+    """
+    states = [below(f"optimizer/{i}/", arrays) for i in range(model.optimizer.n_states)] \
+        if model.optimizer and any(name.startswith("optimizer/") for name in arrays) else []
+    trained = {name: segment.shape for name, segment in model._numbers.trained.segments.items()}
+    for state in states:
+        if {name: array.shape for name, array in state.items()} != trained:
+            raise ValueError(f"expected optimizer state for {', '.join(trained)}, each of its shape")
+    wrong = [name for name, array in below("model/", arrays).items() if array.dtype != model.dtype]
+    if wrong:
+        raise ValueError(f"expected arrays of {model.dtype}, got {wrong[0]} of another")
+    history = History()
+    logs = {name: arrays[f"history/logs/{name}"].tolist() for name in description["logs"]}
+    for i, epoch in enumerate(arrays["history/epoch"].tolist() if "history/epoch" in arrays else ()):
+        history.append(epoch, {name: values[i] for name, values in logs.items()})
+    counts = description["update_count"], description["shuffles"]
+    if not all(type(count) is int and 0 <= count < 1 << 62 for count in counts):
+        raise ValueError(f"update_count, shuffles: expected counts, got {counts}")
+    model.restore({"arrays": below("model/", arrays), "states": states, "update_count": counts[0],
+                   "shuffles": counts[1], "history": history})

@@ -15,7 +15,18 @@ LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (
 
 
 def to_config(layer: Layer) -> dict[str, Any]:
-    """A layer as plain data: its class, its arguments, and whether it is frozen."""
+    """A layer as plain data: its class, its arguments, and whether it is frozen.
+
+    Raises
+    ------
+    ValueError
+        If its class is not registered, so that `from_config` could not make it.
+    """
+    cls = type(layer)
+    if LAYERS.get(cls.__name__) is not cls:
+        raise ValueError(f"layer {layer.name!r}: {cls.__name__} is a class of yours, which copies and files "
+                         "know by its name alone; register it, fastnn.layers.LAYERS"
+                         f"[{cls.__name__!r}] = {cls.__name__}, wherever a file is written and read")
     frozen = {} if layer.trainable else {"trainable": False}
     return {"class": type(layer).__name__, **layer.get_config(), **frozen}
 
