@@ -3,6 +3,8 @@
 `backend` runs a test on both backends, `combination` on every backend, instruction set and dtype that this
 machine has, `native_combination` on those of the core alone. Tolerances come from `rounding`.
 """
+import os
+import sys
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -12,6 +14,7 @@ import pytest
 import fastnn as fnn
 from fastnn import backends
 
+os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib: no windows
 DTYPES = ("float32", "float64")
 
 
@@ -75,6 +78,14 @@ def team(monkeypatch):
 
     yield set_team
     fnn.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """No picture outlives its test."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ FLOORS = [
     {"model", "parameters", "compilation", "inference"},
     {"training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
      "gradient_error", "catalogue",
-     "diagnostics", "io", "learning_rate", "averaging", "lbfgs"},
+     "diagnostics", "io", "learning_rate", "averaging", "lbfgs", "descent"},
     {"estimators", "plot", "lessons", "commands", "cli", "flags", "__main__"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
@@ -40,6 +40,13 @@ STAIRS = {
     ("fastnn.model", "fastnn.training"): "Sequential.fit",
     ("fastnn.model", "fastnn.profiling"): "Sequential.profile",
     ("fastnn.model", "fastnn.io"): "Sequential.save",
+    ("fastnn.history", "fastnn.plot"): "History.plot",
+    ("fastnn.schedules.base", "fastnn.plot"): "Schedule.plot",
+    ("fastnn.learning_rate", "fastnn.plot"): "LearningRateSearch.plot",
+    ("fastnn.gradient_error", "fastnn.plot"): "GradientErrorCurve.plot",
+    ("fastnn.gradcheck", "fastnn.plot"): "GradientCheck.plot",
+    ("fastnn.profiling", "fastnn.plot"): "Profile.plot",
+    ("fastnn.diagnostics.monitor", "fastnn.plot"): "Monitor.plot",
 }
 
 # The doors of the house: who alone may import what.
@@ -206,13 +213,15 @@ NEEDS = {
     "fastnn.backends.native": "fastnn._native",
     "fastnn.estimators": "sklearn",
     "fastnn.plot": "matplotlib",
+    "fastnn.lessons": "matplotlib",
 }
 
 
 @pytest.mark.parametrize("name", sorted(modules().keys() - {"fastnn.__main__"}) if SOURCE.is_dir() else [])
 def test_examples_in_docstrings(name, tmp_path, monkeypatch):
-    if name in NEEDS:
-        pytest.importorskip(NEEDS[name])
+    for part, package in NEEDS.items():
+        if f"{name}.".startswith(f"{part}."):
+            pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     result = doctest.testmod(importlib.import_module(name),
                              optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

@@ -15,6 +15,7 @@ from .callbacks import (
 )
 from .class_weights import balanced_weights
 from .clipping import Clipping
+from .descent import Descent, descend
 from .diagnostics import Diagnosis, Finding, Monitor, SanityReport, diagnose, sanity_check
 from .gradcheck import GradientCheck, check_gradients
 from .gradient_error import GradientErrorCurve, gradient_error_curve
@@ -95,21 +96,20 @@ from .schedules import (
 )
 
 __all__ = [
-    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta",
-    "AdaGrad", "Adam", "AdamW", "BinaryCrossEntropy", "CSVLogger", "Callback",
-    "CategoricalCrossEntropy", "Clipping", "ConstantRate", "ConstantThenInverse", "Constraint",
-    "CosineDecay", "CosineDistance", "CosineRestarts", "CrossEntropy", "Dense", "Diagnosis", "Dropout",
-    "EarlyStopping", "ElasticNet", "EntropyDecomposition", "ExponentialAverage", "ExponentialDecay",
-    "Finding", "Flatten", "Focal", "FunctionLoss", "GaussianNoise", "GradientCheck",
-    "GradientErrorCurve", "HardSigmoid", "Hinge", "History", "Huber", "InverseSquareRootDecay",
-    "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LeakyReLU", "LearningRateSearch",
-    "Lion", "LogCosh", "Loss", "MaxNorm", "MeanSquaredError", "MinMax", "ModelCheckpoint",
-    "ModelFileError", "Momentum", "Monitor", "MultiClassHinge", "NAdam", "Nesterov", "OneCycle",
-    "Optimizer", "PCAWhitening", "PReLU", "Poisson", "PoissonDeviance", "PolynomialDecay",
-    "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize",
-    "SanityReport", "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize",
-    "StepDecay", "TopK", "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients",
-    "diagnose", "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "functional",
-    "get_num_threads", "gradient_error_curve", "initializers", "load", "losses", "sanity_check",
-    "schedules", "set_num_threads", "use_backend", "use_isa",
+    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad",
+    "Adam", "AdamW", "BinaryCrossEntropy", "CSVLogger", "Callback", "CategoricalCrossEntropy", "Clipping",
+    "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay", "CosineDistance", "CosineRestarts",
+    "CrossEntropy", "Dense", "Descent", "Diagnosis", "Dropout", "EarlyStopping", "ElasticNet",
+    "EntropyDecomposition", "ExponentialAverage", "ExponentialDecay", "Finding", "Flatten", "Focal",
+    "FunctionLoss", "GaussianNoise", "GradientCheck", "GradientErrorCurve", "HardSigmoid", "Hinge", "History",
+    "Huber", "InverseSquareRootDecay", "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer",
+    "LeakyReLU", "LearningRateSearch", "Lion", "LogCosh", "Loss", "MaxNorm", "MeanSquaredError", "MinMax",
+    "ModelCheckpoint", "ModelFileError", "Momentum", "Monitor", "MultiClassHinge", "NAdam", "Nesterov",
+    "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "Poisson", "PoissonDeviance", "PolynomialDecay",
+    "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize", "SanityReport",
+    "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize", "StepDecay", "TopK",
+    "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients", "descend", "diagnose",
+    "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads",
+    "gradient_error_curve", "initializers", "load", "losses", "sanity_check", "schedules", "set_num_threads",
+    "use_backend", "use_isa",
 ]

@@ -127,6 +127,11 @@ class GradientCheck:
         """The rows of one part: "data", "penalty", "total" or "step"."""
         return [tensor for tensor in self.tensors if tensor.part == part]
 
+    def plot(self, **settings: Any) -> Any:
+        """Draw the errors: `fastnn.plot.gradient_check`, which has the settings."""
+        from . import plot  # pictures stand above
+        return plot.gradient_check(self, **settings)
+
     def __str__(self) -> str:
         judged = sum(tensor.checked - tensor.kinks for tensor in self.tensors)
         kinks = sum(tensor.kinks for tensor in self.tensors)

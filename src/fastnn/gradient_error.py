@@ -49,6 +49,11 @@ class GradientErrorCurve:
         i = int(np.argmin(self.central))
         return float(self.steps[i]), float(self.central[i])
 
+    def plot(self, **settings: Any) -> Any:
+        """Draw the V: `fastnn.plot.gradient_error`, which has the settings."""
+        from . import plot  # pictures stand above
+        return plot.gradient_error(self, **settings)
+
     def __str__(self) -> str:
         rows = [("step", "forward", "central")]
         rows += [(f"{h:.1e}", f"{a:.1e}", f"{b:.1e}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 
 class History:
@@ -50,6 +51,11 @@ class History:
     def last(self) -> dict[str, float]:
         """The values of the last epoch; empty before the first."""
         return {name: values[-1] for name, values in self.history.items() if values}
+
+    def plot(self, **settings: Any) -> Any:
+        """Draw the curves: `fastnn.plot.history`, which has the settings."""
+        from . import plot  # pictures stand above
+        return plot.history(self, **settings)
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.history:

@@ -54,6 +54,11 @@ class LearningRateSearch:
     trials: dict[float, float] = field(default_factory=dict)
     suggestion: float = math.nan
 
+    def plot(self, **settings: Any) -> Any:
+        """Draw the range test and the trials: `fastnn.plot.learning_rate_search`, which has the settings."""
+        from . import plot  # pictures stand above
+        return plot.learning_rate_search(self, **settings)
+
     def __str__(self) -> str:
         lines = [f"range test: {len(self.rates)} steps, rates {self.rates[0]:.3g} to "
                  f"{self.rates[-1]:.3g}, smallest loss {self.smoothed.min():.4g} at "

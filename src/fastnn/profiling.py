@@ -58,6 +58,11 @@ class Profile:
     threads: int
     peak: float | None
 
+    def plot(self, **settings: Any) -> Any:
+        """Draw the time of each op: `fastnn.plot.profile`, which has the settings."""
+        from . import plot  # pictures stand above
+        return plot.profile(self, **settings)
+
     def __str__(self) -> str:
         total = sum(op.microseconds for op in self.ops) or 1.0
         rows = [("layer", "op", "us", "share", "GFLOP/s", "of peak", "GB/s")]

@@ -164,6 +164,25 @@ class Monitor(Callback):
                 figures[name] = {"counts": np.array(counts), "edges": np.array(edges)}
         return {"moments": list(self.moments), **whole, "layers": layers, "history": dict(self.history)}
 
+    def plot(self, figure: str = "update_ratios", **settings: Any) -> Any:
+        """Draw what was seen.
+
+        Parameters
+        ----------
+        figure : {"update_ratios", "gradient_norms", "saturation", "histograms"}
+            Which function of `fastnn.plot`.
+        **settings
+            Of that function.
+
+        Returns
+        -------
+        Axes, or an array of them
+        """
+        from .. import plot  # pictures stand above
+
+        names = ("update_ratios", "gradient_norms", "saturation", "histograms")
+        return getattr(plot, checks.choice("figure", figure, names))(self, **settings)
+
     def to_dict(self) -> dict[str, Any]:
         """`data` and the findings as plain data, None for what is not finite."""
         return as_plain({**self.data, "findings": [asdict(finding) for finding in self.findings()]})

@@ -50,6 +50,11 @@ class Schedule:
     def __call__(self, update: int) -> float:
         return float(self.rates(np.array([update], np.float64))[0])
 
+    def plot(self, updates: int, **settings: Any) -> Any:
+        """Draw the rates of so many updates: `fastnn.plot.schedule`, which has the settings."""
+        from .. import plot  # pictures stand above
+        return plot.schedule(self, updates, **settings)
+
     def get_config(self) -> dict[str, Any]:
         """The name and the settings, as plain data; `get` takes it back."""
         fields = [f.name for f in dataclasses.fields(self)]  # type: ignore[arg-type]

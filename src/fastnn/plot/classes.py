@@ -1,0 +1,223 @@
+"""What a model says of its samples: classes, boundaries, numbers; samples in two dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from .style import COLOURS, GREY, MARKERS, dress, new_axes
+
+
+def decision_boundary(model: Any, X: Any, y: Any, *, ax: Any = None, resolution: int = 200,
+                      names: tuple[str, str] = ("feature 0", "feature 1")) -> Any:
+    """What a classifier of two features says everywhere: the surer, the stronger the colour.
+
+    Parameters
+    ----------
+    model : Sequential, or with a ``predict``
+        One output for two classes, or one for each class.
+    X, y : array_like, shapes (n, 2) and (n,)
+        Samples and labels, drawn as points.
+    ax : Axes, optional
+        To draw on.
+    resolution : int
+        Points along each axis.
+    names : (str, str)
+        Of the features.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn as fnn
+    >>> from fastnn import plot
+    >>> model = fnn.Sequential([fnn.Dense(2, "softmax")], input_shape=(2,), seed=0)
+    >>> ax = plot.decision_boundary(model, np.eye(2), [0, 1], resolution=20)
+    >>> ax.get_xlabel()
+    'feature 0'
+    """
+    X, y = np.asarray(X, float), np.asarray(y)
+    if X.ndim != 2 or X.shape[1] != 2:
+        raise ValueError(f"X: expected two features, shape (n, 2), got {X.shape}")
+    ax = new_axes(ax, height=4.4)
+    low, high = X.min(axis=0), X.max(axis=0)
+    margin = 0.08 * (high - low)
+    sides = [np.linspace(a, b, resolution) for a, b in zip(low - margin, high + margin, strict=True)]
+    mesh = np.stack([g.ravel() for g in np.meshgrid(*sides)], axis=1)
+    given = np.asarray(model.predict(mesh), float)
+    if given.ndim == 1 or given.shape[1] == 1:
+        given = np.stack([1 - given.ravel(), given.ravel()], axis=1)
+    said, sure = given.argmax(axis=1), given.max(axis=1)
+    n = given.shape[1]
+    from matplotlib.colors import to_rgb
+
+    strength = 0.12 + 0.4 * (np.clip(sure, 1 / n, 1) - 1 / n) / (1 - 1 / n)
+    tints = np.array([to_rgb(COLOURS[i % len(COLOURS)]) for i in range(n)])[said]
+    shades = 1 - strength[:, None] * (1 - tints)
+    extent = (sides[0][0], sides[0][-1], sides[1][0], sides[1][-1])
+    ax.imshow(shades.reshape(resolution, resolution, 3), extent=extent, origin="lower", aspect="auto",
+              interpolation="bilinear")
+    for i in range(n if n > 2 else 1):
+        # the border of a class: where it leads the best of the others by nothing
+        lead = given[:, i] - np.delete(given, i, axis=1).max(axis=1)
+        if lead.min() < 0 < lead.max():
+            ax.contour(*sides, lead.reshape(resolution, resolution), levels=[0.0], colors="black",
+                       linewidths=1.4)
+    _groups(ax, X, y, size=18, edge="white")
+    dress(ax, *names, legend=True)
+    ax.get_legend().set_title("class", {"size": "small"})
+    ax.get_legend().set_frame_on(True)
+    ax.grid(False)
+    return ax
+
+
+def confusion_matrix(y_true: Any, y_pred: Any, *, labels: Any = None, ax: Any = None) -> Any:
+    """How many samples of each class were taken for which; shades are shares of the true class.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (n,)
+        Labels from 0 on.
+    y_pred : array_like, shape (n,) or (n, n_classes)
+        Labels, or what a model predicts.
+    labels : sequence of str, optional
+        Names of the classes; by default their numbers.
+    ax : Axes, optional
+        To draw on.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from fastnn import plot
+    >>> ax = plot.confusion_matrix([0, 0, 1], [0, 1, 1])
+    >>> [text.get_text() for text in ax.texts], ax.get_title()
+    (['1', '1', '1'], '2 of 3 right (66.7%)')
+    """
+    true, said = np.asarray(y_true).ravel().astype(int), np.asarray(y_pred)
+    if said.ndim == 2 and said.shape[1] > 1:
+        n, said = said.shape[1], said.argmax(axis=1)
+    else:
+        n, said = 0, said.ravel()
+        whole = said.astype(int)
+        said = whole if (whole == said).all() else (said > 0.5).astype(int)  # probabilities of class 1
+    checks.check_same_length(len(true), said, "y_pred")
+    n = max(n, int(max(true.max(), said.max())) + 1, len(labels) if labels is not None else 0)
+    counts = np.zeros((n, n), int)
+    np.add.at(counts, (true, said), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(5.2, 1.8 + 0.36 * n)
+    ax = new_axes(ax, height=side, width=max(4.0, 1.15 * side))
+    drawn = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, j in zip(*np.nonzero(counts), strict=True):
+        ax.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize="small",
+                color="white" if shares[i, j] > 0.5 else "black")
+    names = [str(i) for i in range(n)] if labels is None else list(labels)
+    ax.set_xticks(range(n), names, rotation=0 if max(map(len, names)) < 4 else 90)
+    ax.set_yticks(range(n), names)
+    ax.figure.colorbar(drawn, ax=ax, label="share of the true class", shrink=0.85)
+    right = int(np.trace(counts))
+    dress(ax, "predicted class", "true class",
+          f"{right} of {len(true)} right ({right / max(1, len(true)):.1%})")
+    ax.grid(False)
+    return ax
+
+
+def predictions(y_true: Any, y_pred: Any, *, ax: Any = None) -> Any:
+    """Predicted numbers against true ones; on the line they are equal.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        Numbers, as many of both.
+    ax : Axes, optional
+        To draw on.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from fastnn import plot
+    >>> plot.predictions([1.0, 2.0], [1.1, 1.9]).get_title()
+    'root mean square error 0.1'
+    """
+    true, said = np.asarray(y_true, float).ravel(), np.asarray(y_pred, float).ravel()
+    checks.check_same_length(len(true), said, "y_pred")
+    ax = new_axes(ax, height=4.4, width=4.8)
+    ends = [min(true.min(), said.min()), max(true.max(), said.max())]
+    ax.plot(ends, ends, color=GREY, linestyle="--", linewidth=1.4, label="predicted = true")
+    ax.scatter(true, said, s=10, color=COLOURS[0], alpha=min(1.0, max(0.15, 300 / len(true))), linewidths=0)
+    ax.set_aspect("equal", adjustable="datalim")
+    error = float(np.sqrt(np.mean((said - true) ** 2)))
+    return dress(ax, "true", "predicted", f"root mean square error {error:.3g}", legend=True)
+
+
+def embedding(X: Any, y: Any = None, *, labels: Any = None, ax: Any = None) -> Any:
+    """Samples in two dimensions: along the two directions of largest variance (PCA).
+
+    Parameters
+    ----------
+    X : array_like, shape (n, ...)
+        Samples, or what a layer makes of them.
+    y : array_like, shape (n,), optional
+        Labels.
+    labels : sequence of str, optional
+        Names of the classes; by default their numbers.
+    ax : Axes, optional
+        To draw on.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from fastnn import plot
+    >>> from fastnn.data import load_digits
+    >>> X, y = load_digits()
+    >>> plot.embedding(X, y).get_xlabel()
+    'first component (14.9% of the variance)'
+    """
+    X = np.asarray(X, float)
+    X = X.reshape(len(X), -1)
+    if min(X.shape) < 2:
+        raise ValueError(f"X: expected at least two samples of two features, got shape {X.shape}")
+    centred = X - X.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    vectors = vectors[:, [-1, -2]]
+    largest = vectors[np.abs(vectors).argmax(axis=0), [0, 1]]
+    vectors = vectors * np.sign(largest)  # else the sign would be chance
+    at = centred @ vectors
+    shares = values[[-1, -2]] / values.sum()
+    ax = new_axes(ax, height=4.6)
+    y = np.zeros(len(X), int) if y is None else np.asarray(y)
+    groups = _groups(ax, at, y, size=14, alpha=0.6)
+    if len(groups) > 1:
+        from matplotlib.patheffects import withStroke
+
+        for label in groups:
+            ax.text(*np.median(at[y == label], axis=0), str(label if labels is None else labels[int(label)]),
+                    fontsize="large", fontweight="bold", ha="center", va="center",
+                    path_effects=[withStroke(linewidth=3, foreground="white")])
+    return dress(ax, f"first component ({shares[0]:.1%} of the variance)",
+                 f"second component ({shares[1]:.1%} of the variance)")
+
+
+def _groups(ax: Any, points: np.ndarray, y: np.ndarray, size: float, edge: str = "none",
+            alpha: float = 1.0) -> list[Any]:
+    """Points with the colour and the marker of their class."""
+    classes = np.unique(y).tolist()
+    for i, label in enumerate(classes):
+        ax.scatter(*points[y == label].T, s=size, color=COLOURS[i % len(COLOURS)],
+                   marker=MARKERS[i % len(MARKERS)], edgecolors=edge, linewidths=0.5, alpha=alpha,
+                   label=str(label))
+    return classes
