@@ -185,6 +185,28 @@ def test_searches_and_pipelines():
     assert "MLPClassifier" in search._repr_html_()
 
 
+def test_networks_alike_share_their_programs():
+    """And others, or those made of the user's objects, do not."""
+    settings = {"max_iter": 2, "random_state": 0}
+    first = MLPClassifier(**settings).fit(X, Y)
+    again, longer = (MLPClassifier(**{**settings, "max_iter": n}).fit(X, Y) for n in (2, 3))
+    assert again._compiled.programs is longer._compiled.programs is first._compiled.programs
+    assert_same_bits(first.predict_proba(X), again.predict_proba(X))
+    others = [{"alpha": 1.0}, {"activation": "tanh"}, {"dropout": 0.1}, {"hidden_layer_sizes": 99},
+              {"beta_1": 0.8}, {"clipnorm": 1.0}, {"dtype": "float32"}, {"solver": "sgd"}, {"loss": "focal"},
+              {"activation": fnn.LeakyReLU()}, {"loss": fnn.CrossEntropy()}, {"optimizer": fnn.Adam()}]
+    seen = [first._compiled.programs]
+    for other in others:
+        programs = MLPClassifier(**settings, **other).fit(X, Y)._compiled.programs
+        assert not any(programs is earlier for earlier in seen), other
+        seen.append(programs)
+    first.model_.layers[0].trainable = False
+    frozen = first.set_params(warm_start=True).coefs_[0].copy()
+    first.fit(X, Y)
+    assert_same_bits(first.coefs_[0], frozen)
+    assert not any(first._compiled.programs is earlier for earlier in seen)
+
+
 def test_names_of_features_and_labels():
     frame, labels = load_iris(as_frame=True, return_X_y=True)[0], np.array(["a", "b", "c"])[Y]
     mlp = MLPClassifier(random_state=0, max_iter=60, early_stopping=True).fit(frame, labels)

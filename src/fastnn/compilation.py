@@ -46,7 +46,7 @@ class Compiled:
                  optimizer: Optimizer | None = None) -> None:
         self.layers, self.numbers, self.loss, self.optimizer = layers, numbers, loss, optimizer
         self.trained = trained_layout(layers, numbers.parameters)
-        self._programs: dict[Entry, Program] = {}
+        self.programs: dict[Entry, Program] = {}
         self._idle: dict[tuple, list[Run]] = {}
         self._lock = threading.Lock()
         self._quick: Callable[[object], np.ndarray | None] | None = None
@@ -59,9 +59,9 @@ class Compiled:
 
     def program(self, entry: Entry) -> Program:
         """The Program of an entry."""
-        if entry not in self._programs:
-            self._programs[entry] = self._emit(entry)
-        return self._programs[entry]
+        if entry not in self.programs:
+            self.programs[entry] = self._emit(entry)
+        return self.programs[entry]
 
     def quick_predict(self, X: object) -> np.ndarray | None:
         """The outputs for a few rows of the model's own dtype, or None: then `borrow` is the way."""

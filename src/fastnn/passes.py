@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from .program import OPS, Builder, Kind, Op, Phase, Program, Space
 
@@ -92,22 +93,27 @@ def mark_barriers(ops: list[Op]) -> list[Op]:
     meeting.
     """
     result: list[Op] = []
-    since: list[Op] = []
+    since: dict[tuple[int, int, int], list[_Access]] = {}
     for o in ops:
-        if any(_conflict(earlier, o) for earlier in since):
+        accesses = [(a.place(), _Access(i >= o.n_inputs, o.ownership(a), a.shape))
+                    for i, a in enumerate(o.operands) if a is not None]
+        if any(earlier.conflicts(later) for place, later in accesses for earlier in since.get(place, ())):
             o = replace(o, barrier=True)
-            since = []
-        since.append(o)
+            since = {}
+        for place, access in accesses:
+            since.setdefault(place, []).append(access)
         result.append(o)
     return result
 
 
-def _conflict(earlier: Op, later: Op) -> bool:
-    for a in earlier.reads + earlier.writes:
-        for b in later.reads + later.writes:
-            if a.place() != b.place() or not (a in earlier.writes or b in later.writes):
-                continue
-            mine = earlier.ownership(a)
-            if not mine or mine != later.ownership(b) or a.shape != b.shape:
-                return True
-    return False
+class _Access(NamedTuple):
+    """How an op touches an array: whether it writes it, and which part of it is a thread's own."""
+
+    written: bool
+    ownership: str
+    shape: tuple[int | str, ...]
+
+    def conflicts(self, later: _Access) -> bool:
+        """Whether a thread may touch what another has written, or write what another may still read."""
+        alike = self.ownership and self.ownership == later.ownership and self.shape == later.shape
+        return (self.written or later.written) and not alike

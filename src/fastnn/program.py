@@ -79,6 +79,15 @@ class Op:
             return "rows"
         return "region" if all(n in schema.owned for n in names) else ""
 
+    def flops(self, rows: int, time: int = 1) -> int:
+        """Floating-point operations on `rows` rows; those of a host op are not known."""
+        if self.kind is not Kind.NATIVE:
+            return 0
+        names = OPS[self.name].operands
+        shapes = {name: resolve(o.shape, rows, time)
+                  for name, o in zip(names, self.operands, strict=True) if o is not None}
+        return int(OPS[self.name].flops(shapes))
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -142,21 +151,12 @@ class Program:
 
     def cost(self, rows: int, time: int = 1) -> list[tuple[Op, int, int]]:
         """(op, floating-point operations, bytes moved) for each op on `rows` rows."""
-        result = []
-        for o in self.ops:
-            shapes = [None if a is None else resolve(a.shape, rows, time) for a in o.operands]
-            moved = sum(math.prod(resolve(a.shape, rows, time)) * a.dtype.itemsize
-                        for a in o.reads + o.writes)
-            flops = 0
-            if o.kind is Kind.NATIVE:
-                named = dict(zip(OPS[o.name].operands, shapes, strict=True))
-                flops = OPS[o.name].flops({k: v for k, v in named.items() if v is not None})
-            result.append((o, int(flops), moved))
-        return result
+        return [(o, o.flops(rows, time), sum(math.prod(resolve(a.shape, rows, time)) * a.dtype.itemsize
+                                             for a in o.reads + o.writes)) for o in self.ops]
 
     def flops(self, rows: int, time: int = 1) -> int:
         """Floating-point operations on `rows` rows."""
-        return sum(flops for _, flops, _ in self.cost(rows, time))
+        return sum(o.flops(rows, time) for o in self.ops)
 
 
 class Builder:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -35,38 +36,57 @@ def setting(name: str, value: object) -> object:
     return CODES[name][value] if name in CODES else value
 
 
-def _pack_operand(record: np.void, operand: Operand, offsets: tuple[int, ...], written: bool) -> None:
-    record["space"] = int(operand.space) + operand.index
-    record["offset"] = offsets[operand.slot] if operand.space is Space.ARENA else operand.offset
-    record["dtype"] = core.dtype_code(operand.dtype)
-    record["ndim"] = len(operand.shape)
-    record["written"] = written
-    record["shape"] = 1
-    record["stride"] = 1
-    for i, (n, stride) in enumerate(zip(operand.shape, operand.strides, strict=True)):
-        record["shape"][i] = _SYMBOLS[n] if isinstance(n, str) else n
-        record["stride"][i] = stride
+_ABSENT = (0, (0,) * 4, (0,) * 4, 0, 0, 0, 0)
+
+
+def _filled(values: Iterable, n: int, rest: object) -> tuple:
+    """The values, and `rest` in the other places of `n`."""
+    values = tuple(values)
+    return values + (rest,) * (n - len(values))
+
+
+def _operand_record(operand: Operand | None, offsets: tuple[int, ...], written: bool) -> tuple:
+    if operand is None:
+        return _ABSENT
+    offset = offsets[operand.slot] if operand.space is Space.ARENA else operand.offset
+    shape = (_SYMBOLS[n] if isinstance(n, str) else n for n in operand.shape)
+    return (offset, _filled(shape, core.MAX_NDIM, 1), _filled(operand.strides, core.MAX_NDIM, 1),
+            int(operand.space) + operand.index, core.dtype_code(operand.dtype), len(operand.shape), written)
+
+
+def _op_record(o: Op, dtype: int, offsets: tuple[int, ...]) -> tuple:
+    opcode, dims, scalars = 0, [], []
+    if o.kind is Kind.NATIVE:
+        opcode, settings = OPCODES[o.name], dict(o.settings)
+        dims, scalars = ([setting(name, settings[name]) for name in names]
+                         for names in (OPS[o.name].dims, OPS[o.name].scalars))
+    operands = (_operand_record(a, offsets, i >= o.n_inputs) for i, a in enumerate(o.operands))
+    return (opcode, dtype, o.phase, o.kind, ACCUMULATE * o.accumulate | BARRIER * o.barrier, len(o.operands),
+            _filled(dims, core.MAX_DIMS, 0), _filled(scalars, core.MAX_SCALARS, 0.0),
+            list(_filled(operands, core.MAX_OPERANDS, _ABSENT)))
 
 
 def _pack(program: Program, rows: int, time: int = 1) -> np.ndarray:
     """The Program as an array of fnn_op, laid out for blocks of at most `rows` rows and `time` steps."""
-    offsets = program.plan(rows, time).offsets
-    records = np.zeros(len(program.ops), _OP)
-    for record, o in zip(records, program.ops, strict=True):
-        record["dtype"] = core.dtype_code(program.parameters.dtype)
-        record["phase"], record["kind"] = o.phase, o.kind
-        record["flags"] = ACCUMULATE * o.accumulate | BARRIER * o.barrier
-        record["n_operands"] = len(o.operands)
-        for i, operand in enumerate(o.operands):
-            if operand is not None:
-                _pack_operand(record["operands"][i], operand, offsets, i >= o.n_inputs)
-        if o.kind is Kind.NATIVE:
-            record["opcode"] = OPCODES[o.name]
-            settings = dict(o.settings)
-            for key, names in (("dims", OPS[o.name].dims), ("scalars", OPS[o.name].scalars)):
-                for i, name in enumerate(names):
-                    record[key][i] = setting(name, settings[name])
-    return records
+    offsets, dtype = program.plan(rows, time).offsets, core.dtype_code(program.parameters.dtype)
+    return np.array([_op_record(o, dtype, offsets) for o in program.ops], _OP)
+
+
+class _Packed:
+    """What all Runs of a Program with blocks of so many rows share: its records, and its steps' speed."""
+
+    def __init__(self, program: Program, rows: int, time: int) -> None:
+        self.ops = _pack(program, rows, time)
+        self.step_flops = program.flops(rows, time)
+        self.team = TeamSize()
+
+    @staticmethod
+    def of(program: Program, rows: int, time: int = 1) -> _Packed:
+        """The Program's own, made when first asked for."""
+        key = "native", rows, time
+        if key not in program.cache:
+            program.cache[key] = _Packed(program, rows, time)
+        return program.cache[key]
 
 
 class NativeRun:
@@ -74,7 +94,8 @@ class NativeRun:
 
     def __init__(self, program: Program, memory: Memory, rows: int, time: int = 1) -> None:
         self.program, self.memory, self.rows, self.time = program, memory, rows, time
-        self.ops = _pack(program, rows, time)
+        packed = _Packed.of(program, rows, time)
+        self.ops, self.step_flops, self.team = packed.ops, packed.step_flops, packed.team
         self.arena = aligned_zeros(program.plan(rows, time).size, np.uint8)
         self.state = core.RunState(time)
         for space in (Space.PARAMETER, Space.GRADIENT, Space.OPTIMIZER_STATE, Space.PERSISTENT):
@@ -84,8 +105,6 @@ class NativeRun:
         self.state.set_calls(self.calls)
         self.state.set_rows(rows, rows, rows)
         self.state.set_sum_rows(program.sums_rows)
-        self.step_flops = program.flops(rows, time)
-        self.team = TeamSize()
         self.threads = 1  # of the last steps
         self.isa, self.workspace_threads = "", 0
 
@@ -129,7 +148,7 @@ class NativeRun:
             threads, steps = self.team.next(most, last_step - first_step)
             started = time.perf_counter()
             halt = self._execute(first_step, first_step + steps, threads, check)
-            self.team.note(threads, (time.perf_counter() - started) / steps)
+            self.team.note(threads, steps, time.perf_counter() - started)
             if halt:
                 return halt
             first_step += steps
@@ -211,7 +230,7 @@ def quick_predict(program: Program, memory: Memory, input_shape: tuple[int, ...]
         run.state.kept["run"] = run.arena, run.ops
         return run.state
 
-    ops, dtype = _pack(program, QUICK_ROWS), memory.parameters.dtype
+    ops, dtype = _Packed.of(program, QUICK_ROWS).ops, memory.parameters.dtype
     return core.QuickPredict(make, ops, dtype, input_shape, n_out, QUICK_ROWS)
 
 
@@ -219,12 +238,14 @@ SERIAL_FLOPS = 50_000  # a step of fewer takes less time than a team needs to me
 
 
 class TeamSize:
-    """How many threads a Run's steps are fastest with, measured on the steps themselves.
+    """How many threads a Program's steps are fastest with, measured on the steps themselves.
 
     Results do not depend on the number of threads, so one thread and all of them can take turns: a few
     times at first, then now and again, since the distance between cores and what else runs there change.
+    A few milliseconds of work are not worth the question: one thread does them.
     """
 
+    PATIENCE = 5e-3  # seconds on one thread before a team is tried, which costs as much where cores are busy
     PROBES = 3  # measurements of each number of threads before the faster one is kept; two of a long step
     LONG_STEP = 5e-3  # seconds
     PROBE_SECONDS = 1e-3  # of a measurement, or one step
@@ -235,11 +256,14 @@ class TeamSize:
     def __init__(self) -> None:
         self.seconds: dict[int, float] = {}  # of a step, by number of threads
         self.probes: dict[int, int] = {}
-        self.probed = 0.0
+        self.probed = self.alone = 0.0
         self.keep_seconds = 0.02  # soon at first: the first measurements ran with cold caches
 
     def next(self, most: int, steps: int) -> tuple[int, int]:
         """The number of threads for the next steps, and for how many of them."""
+        if self.alone < self.PATIENCE:
+            left = (self.PATIENCE - self.alone) / self.seconds[1] if self.alone else 0
+            return 1, max(1, min(steps, math.ceil(left)))
         now = time.perf_counter()
         threads = min((most, 1), key=lambda n: self.probes.get(n, 0))  # in turns
         long = self.seconds.get(threads, 0.0) > self.LONG_STEP
@@ -263,13 +287,17 @@ class TeamSize:
             return 1
         return max(1, min(steps, int(self.PROBE_SECONDS / self.seconds[threads])))
 
-    def note(self, threads: int, seconds: float) -> None:
-        """A measurement: seconds of a step."""
-        count = self.probes[threads] = self.probes.get(threads, 0) + 1
+    def note(self, threads: int, steps: int, seconds: float) -> None:
+        """A measurement: so many steps took `seconds`."""
+        if threads == 1:
+            self.alone += seconds
+        seconds /= steps
+        count = self.probes.get(threads, 0) + 1
         if count <= self.PROBES:
             self.seconds[threads] = min(self.seconds.get(threads, seconds), seconds)
         else:
             self.seconds[threads] += self.MEMORY * (seconds - self.seconds[threads])
+        self.probes[threads] = count  # after the time, which another thread may ask for
 
 
 def supported_isas() -> list[str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import losses, optimizers
 from ..activations import choose
-from ..compilation import Compiled
+from ..compilation import Compiled, Entry
 from ..layers import Dense, Dropout, Layer
 from ..model import Sequential
 from ..optimizers import SGD, Adam, Optimizer
+from ..program import Program
 from ..regularizers import L2
 from .losses import MeanOverOutputs
 
@@ -123,9 +126,42 @@ def compile_model(estimator: BaseMLP, model: Sequential, optimizer: Optimizer | 
     """
     loss = make_loss(estimator)
     model.compile(optimizer or make_optimizer(estimator), loss)
+    compiled = model._compiled
     if type(loss) is losses.SquaredError and model.output_shape[0] > 1 and estimator.loss == "squared_error":
-        return Compiled(model.layers, model._numbers, MeanOverOutputs(), model.optimizer)
-    return model._compiled
+        compiled = Compiled(model.layers, model._numbers, MeanOverOutputs(), model.optimizer)
+    if is_plain(estimator):
+        compiled.programs = programs_like(model, compiled)
+    return compiled
+
+
+KEPT_PROGRAMS = 64  # kinds of networks
+_programs: OrderedDict[str, dict[Entry, Program]] = OrderedDict()
+_programs_lock = threading.Lock()
+
+
+def is_plain(estimator: BaseMLP) -> bool:
+    """Whether names and numbers say all about an estimator's network, and no objects of the user's."""
+    activation = estimator.activation if isinstance(estimator.activation, list) else [estimator.activation]
+    return all(isinstance(value, str) for value in [*activation, estimator.loss, estimator.optimizer or ""])
+
+
+def programs_like(model: Sequential, compiled: Compiled) -> dict[Entry, Program]:
+    """The Programs of all networks like this one: made once for the folds and candidates of a search.
+
+    They also know how many threads pay.
+    """
+    optimizer = compiled.optimizer
+    assert optimizer is not None
+    numbers = compiled.numbers  # Programs hold where its arrays begin
+    arrays = [list(a.segments.values()) for a in (numbers.parameters, numbers.persistent, compiled.trained)]
+    made_of = repr((model.input_shape, model.dtype, model.layers, arrays, compiled.loss, optimizer.op,
+                    optimizer.scalars(), optimizer.clipping.get_config()))
+    with _programs_lock:
+        programs = _programs.pop(made_of, {})
+        _programs[made_of] = programs
+        if len(_programs) > KEPT_PROGRAMS:
+            _programs.popitem(last=False)
+    return programs
 
 
 def with_alpha(model: Sequential, alpha: float) -> Sequential:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from ..backends import Pass
+from ..backends import Halt, Pass
 from ..callbacks import CallbackList
-from ..compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Compiled, Entry
+from ..compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Compiled, Entry
 from ..divergence import Snapshot, all_finite
 from ..inference import nonfinite_row
 from ..model import Sequential
-from ..training import CHUNK_SECONDS
+from ..training import CHUNK_SECONDS, SNAPSHOT_SHARE
 from .samples import Samples, rows_at_a_time
 
 AHEAD_ROWS = 1 << 18  # of several epochs in one call
@@ -42,8 +43,16 @@ class Steps:
         made_dense = samples.sparse and compiled.reads_direct(np.empty((1, samples.X.shape[1]), model.dtype))
         self.entry = Entry("train", samples.y.ndim == 1, samples.weight is not None,
                            fused=self.block == batch, direct=made_dense)
-        self.step_seconds = CHUNK_SECONDS / 2  # an estimate that has the first call take few steps
         self.most_steps = rows_at_a_time(samples.X, self.rows) // batch if samples.sparse else 1 << 30
+        self.step_seconds = CHUNK_SECONDS / 2  # an estimate that has the first call take few steps
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Have the memory that `run` needs, inside a ``with`` block."""
+        with self.compiled.borrow(self.entry, self.block) as self.memory:
+            if not self.samples.sparse:
+                self._bind(self.samples.X, self.samples.y, self.samples.weight)
+            yield
 
     def ahead(self, most: float) -> int:
         """How many epochs one call of `run` should take, at most `most`: about CHUNK_SECONDS."""
@@ -52,13 +61,13 @@ class Steps:
         fitting = min(CHUNK_SECONDS / (self.step_seconds * self.per_epoch), AHEAD_ROWS / self.rows)
         return int(max(1, min(most, fitting)))
 
-    def run(self, orders: Sequence[np.ndarray], epoch_rates: Sequence[float] | None, interrupted: list[bool],
+    def run(self, orders: np.ndarray, epoch_rates: Sequence[float] | None, interrupted: list[bool],
             callbacks: CallbackList | None = None) -> np.ndarray:
-        """Take the epochs of these orders; the losses (epochs, steps of an epoch) of those finished.
+        """Take an epoch for each row of `orders`; the losses (epochs, steps of an epoch) of those finished.
 
         Parameters
         ----------
-        orders : sequence of ndarray
+        orders : ndarray, shape (epochs, rows)
             The rows of each epoch.
         epoch_rates : sequence of float, optional
             The learning rate of each epoch; by default the optimizer's own rates.
@@ -69,82 +78,81 @@ class Steps:
         """
         optimizer, model, total = self.model.optimizer, self.model, len(orders) * self.per_epoch
         assert optimizer is not None
-        self.first_update = model.update_count
-        rates = optimizer.rates(self.first_update, total) if epoch_rates is None else \
+        first = self.first_update = model.update_count
+        rates = optimizer.rates(first, total) if epoch_rates is None else \
             np.repeat(np.asarray(epoch_rates, np.float64), self.per_epoch)
-        self.index = np.concatenate(orders)
-        self.losses, self.rates = np.zeros(total), rates
-        self.momenta = optimizer.momenta(self.first_update, total)
-        self.walk = Pass(self.rows * len(orders), self.batch, self.block, self.index, self.samples.weight,
-                         rates, self.losses, self.first_update, model.seed, self.momenta, self.rows)
+        self.walk = Pass(orders.size, self.batch, self.block, orders.ravel(), self.samples.weight, rates,
+                         np.zeros(total), first, model.seed, optimizer.momenta(first, total), self.rows)
+        losses = self.walk.losses
+        assert losses is not None
         one_by_one = callbacks is not None and callbacks.wants_batches
-        step = 0
-        with self.compiled.borrow(self.entry, self.block) as run:
-            self.good = Snapshot(model, 0)  # now that the optimizer has its state
-            self._begin(run)
-            while step < total and not interrupted:
-                if self.good.stale(CHUNK_SECONDS, 0.01) and all_finite(model):
-                    self.good = Snapshot(model, step)
-                steps = 1 if one_by_one else int(max(1, min(CHUNK_SECONDS / self.step_seconds,
-                                                            self.most_steps, total - step)))
-                started = time.perf_counter()
-                self._execute(run, step, step + steps)
-                self._note_speed((time.perf_counter() - started) / steps)
-                step += steps
-                if callbacks is not None:
-                    mean = float(self.losses[:step] @ self.counts[:step]) / self.counts[:step].sum()
-                    callbacks.on_progress(step, {"loss": mean})
-                    if one_by_one:
-                        callbacks.on_batch_end(step - 1, {"loss": float(self.losses[step - 1])})
+        self.good, step = Snapshot(model, 0), 0
+        self._begin()
+        while step < total and not interrupted:
+            if self.good.stale(CHUNK_SECONDS, SNAPSHOT_SHARE) and all_finite(model):
+                self.good = Snapshot(model, step)
+            steps = 1 if one_by_one else int(max(1, min(CHUNK_SECONDS / self.step_seconds, self.most_steps,
+                                                        total - step)))
+            started = time.perf_counter()
+            self._execute(step, step + steps)
+            self._note_speed((time.perf_counter() - started) / steps)
+            step += steps
+            if callbacks is not None:
+                mean = float(losses[:step] @ self.counts[:step]) / self.counts[:step].sum()
+                callbacks.on_progress(step, {"loss": mean})
+                if one_by_one:
+                    callbacks.on_batch_end(step - 1, {"loss": float(losses[step - 1])})
         whole = step // self.per_epoch
-        return self.losses[:whole * self.per_epoch].reshape(whole, self.per_epoch)
+        return losses[:whole * self.per_epoch].reshape(whole, self.per_epoch)
 
     def means(self, losses: np.ndarray) -> list[float]:
         """The loss of each epoch from its steps': their mean, weighted by their rows."""
         return ((losses * self.counts).sum(axis=1) / self.rows).tolist()
 
     def _note_speed(self, seconds: float) -> None:
-        self.step_seconds = max(seconds, self.step_seconds / 4)
+        self.step_seconds = max(seconds, self.step_seconds / 16)
 
-    def _begin(self, run) -> None:
+    def _bind(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> None:
+        for slot, array in ((X_SLOT, X), (TARGET_SLOT, y), (WEIGHT_SLOT, weight)):
+            self.memory.bind(slot, array)
+
+    def _begin(self) -> None:
         if not self.samples.sparse:
-            for slot, array in ((X_SLOT, self.samples.X), (TARGET_SLOT, self.samples.y),
-                                (WEIGHT_SLOT, self.samples.weight), (OUTPUT_SLOT, None)):
-                run.bind(slot, array)
-            run.begin(self.walk)
+            self.memory.begin(self.walk)
 
-    def _execute(self, run, step: int, end: int, check: bool = False):
+    def _execute(self, step: int, end: int, check: bool = False) -> Halt | None:
         """Steps [step, end) of the pass; where one of them stopped, if it did."""
-        model = self.model
-        if self.samples.sparse:
-            rows = self.index[step * self.batch:min(end * self.batch, self.rows)]
-            weight = None if self.samples.weight is None else self.samples.weight[rows]
-            for slot, array in ((X_SLOT, self.samples.dense(rows, model.dtype)),
-                                (TARGET_SLOT, self.samples.y[rows]), (WEIGHT_SLOT, weight)):
-                run.bind(slot, array)
-            run.begin(Pass(len(rows), self.batch, self.block, None, weight, self.rates[step:end],
-                           self.losses[step:end], self.first_update + step, model.seed,
-                           self.momenta[step:end]))
-            halt = run.execute(0, end - step, check=check)
+        walk, samples, model = self.walk, self.samples, self.model
+        assert walk.index is not None and walk.rates is not None
+        assert walk.losses is not None and walk.momenta is not None
+        rows = walk.index
+        if samples.sparse:
+            rows = rows[step * self.batch:min(end * self.batch, self.rows)]
+            weight = None if samples.weight is None else samples.weight[rows]
+            self._bind(samples.dense(rows, model.dtype), samples.y[rows], weight)
+            self.memory.begin(Pass(len(rows), self.batch, self.block, None, weight, walk.rates[step:end],
+                                   walk.losses[step:end], self.first_update + step, model.seed,
+                                   walk.momenta[step:end]))
+            halt = self.memory.execute(0, end - step, check=check)
         else:
-            halt = run.execute(step, end, check=check)
+            halt = self.memory.execute(step, end, check=check)
         if halt and halt.reason == "nonfinite_input":
-            rows = self.index[step * self.batch:] if self.samples.sparse else self.index
-            raise nonfinite_row(self.samples.X, self.samples.y, int(rows[halt.row]), model.dtype)
+            raise nonfinite_row(samples.X, samples.y, int(rows[halt.row]), model.dtype)
         model.update_count = self.first_update + end
         return halt
 
     def explain(self) -> str:
         """Put the last good numbers back and say where the first bad one came from since, in a replay."""
-        good, model = self.good, self.model
+        good, model, losses = self.good, self.model, self.walk.losses
+        assert losses is not None
         good.put_back(model)
-        with self.compiled.borrow(self.entry, self.block) as run:
-            self._begin(run)
+        with self.opened():
+            self._begin()
             step, halt = good.step, None
-            while step < len(self.losses) and halt is None:
-                halt = self._execute(run, step, step + 1, check=True)
+            while step < len(losses) and halt is None:
+                halt = self._execute(step, step + 1, check=True)
                 step += 1
-            where = run.program.ops[halt.op] if halt else None
+            where = self.memory.program.ops[halt.op] if halt else None
         good.put_back(model)
         layer, what = (where.layer, where.name) if where else ("loss", "its sum")
         return (f"the first value that was not finite is in layer {layer!r} ({what}), at update "

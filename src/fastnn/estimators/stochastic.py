@@ -58,8 +58,7 @@ class Epochs:
         assert estimator._compiled is not None
         self.steps = Steps(self.model, estimator._compiled, samples, batch_rows(estimator, len(samples)))
         self.callbacks = _callback_list(estimator.callbacks)
-        everything = samples.rows
-        self.order = np.arange(len(samples)) if everything is None else everything
+        self.order = np.arange(len(samples)) if samples.rows is None else samples.rows.copy()
         self.n = len(samples)
 
     # ---- the loop ----
@@ -72,7 +71,7 @@ class Epochs:
         model.history = History()
         self._announce()
         try:
-            with deferred_interrupt() as interrupted:
+            with deferred_interrupt() as interrupted, self.steps.opened():
                 while not self._call(interrupted):
                     if interrupted:
                         raise KeyboardInterrupt
@@ -98,8 +97,7 @@ class Epochs:
         alone = watched or self.validation is not None
         epochs = 1 if alone else self.steps.ahead(max(1, min(left, patience)))
         self._begin_epoch()
-        losses = self.steps.run([self._next_order() for _ in range(epochs)], self._epoch_rates(epochs),
-                                interrupted, self.callbacks)
+        losses = self.steps.run(self._orders(epochs), self._epoch_rates(epochs), interrupted, self.callbacks)
         if not estimator.early_stopping and not np.isfinite(losses).all():
             raise nonfinite_weights(self.steps.explain())
         over = False
@@ -107,12 +105,14 @@ class Epochs:
             over = self._end_epoch(loss) or over
         return over
 
-    def _next_order(self) -> np.ndarray:
-        if self.estimator.shuffle:  # each order is drawn from the one before
-            drawn = np.arange(self.n)
-            self.estimator._random_state.shuffle(drawn)
-            self.order = self.order[drawn]
-        return self.order
+    def _orders(self, epochs: int) -> np.ndarray:
+        """The rows of the next epochs: each order is a shuffle of the one before, as scikit-learn's."""
+        orders = np.empty((epochs, self.n), np.int64)
+        for order in orders:
+            if self.estimator.shuffle:
+                self.estimator._random_state.shuffle(self.order)
+            order[...] = self.order
+        return orders
 
     def _epoch_rates(self, epochs: int) -> list[float] | None:
         """The rates of the next epochs by scikit-learn's rules; None where the optimizer has its own."""
