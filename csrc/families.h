@@ -16,3 +16,5 @@
 #include "optimizer.inc"
 #include "regularization.inc"
 #include "random.inc"
+#include "norm_lanes.inc"
+#include "norm.inc"

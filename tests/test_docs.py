@@ -38,7 +38,8 @@ IDEAS = [  # at least these, by their headings
     "L2 and L1", "max-norm", "dropout", "Gaussian noise", "early stopping", "input normalisation",
     "whitening", "hyper-parameter", "sanity checks", "diagnosis", "own", "rates by layer",
     "size of an update", "KL divergence", "label smoothing", "focal", "outliers", "hinge", "counts",
-    "loss of your own", "class weights", "the V", "frozen",
+    "loss of your own", "class weights", "the V", "frozen", "batch normalisation", "running statistics",
+    "layer normalisation",
 ]
 
 

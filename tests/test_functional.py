@@ -57,6 +57,15 @@ CALLS |= {
     "clip_norm": ((of(7, 5),), (3.0,), 0),
     "max_norm": ((of(7, 5),), (1.5,), 0),
 }
+CALLS |= {
+    "batch_norm_forward": ((of(7, 5), of(5), of(5)), (0.5,), 0),
+    "batch_norm_backward": ((of(7, 5), of(7, 5), of(5), of(5), of(5)), (), 0),
+    "batch_norm_fold": ((of(5), np.abs(of(5)), of(5), of(5)), (0.5,), 0),
+    "scale_shift": ((of(7, 5), of(5), of(5)), (), 0),
+    "layer_norm_forward": ((of(7, 5), of(5), of(5)), (0.5,), 0),
+    "layer_norm_backward": ((of(7, 5), of(7, 5), of(7), of(7), of(5)), (), 0),
+    "layer_norm_backward_parameters": ((of(7, 5), of(7, 5), of(7), of(7)), (), 0),
+}
 DW, W, STATE, SQUARE = of(7, 5), of(7, 5), of(7, 5), np.abs(of(7, 5)) + 17  # a variance is above zero
 CALLS |= {
     "adagrad": ((DW, W, SQUARE), (0.1, 1e-3), 2),

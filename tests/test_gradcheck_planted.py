@@ -16,10 +16,10 @@ CASES = catalogue.cases()
 FORWARD = (Phase.GATHER, Phase.FORWARD)
 
 # Every op that writes a gradient, with the output that gets spoiled. An operand is called dx where it is the
-# gradient of x; four more kinds of op make or take gradients under other names.
+# gradient of x; five more kinds of op make or take gradients under other names.
 PLANTS = [(name, output) for name, schema in OPS.items() for output in schema.outputs if output[0] == "d"]
-PLANTS += [("dropout", "y"), ("row_squares", "row_sum"), ("norm_square", "total"), ("sgd", "w"),
-           ("dense_backward_update", "w"), ("dense_backward_update", "b")]
+PLANTS += [("dropout", "y"), ("scale_shift", "y"), ("row_squares", "row_sum"), ("norm_square", "total"),
+           ("sgd", "w"), ("dense_backward_update", "w"), ("dense_backward_update", "b")]
 
 
 @pytest.fixture(autouse=True)

@@ -24,12 +24,14 @@ from .io import ModelFileError, load
 from .layers import (
     ELU,
     Activation,
+    BatchNorm,
     Dense,
     Dropout,
     Flatten,
     GaussianNoise,
     HardSigmoid,
     Layer,
+    LayerNorm,
     LeakyReLU,
     MinMax,
     PCAWhitening,
@@ -97,7 +99,8 @@ from .schedules import (
 
 __all__ = [
     "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad",
-    "Adam", "AdamW", "BinaryCrossEntropy", "CSVLogger", "Callback", "CategoricalCrossEntropy", "Clipping",
+    "Adam", "AdamW", "BatchNorm", "LayerNorm", "BinaryCrossEntropy",
+    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Clipping",
     "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay", "CosineDistance", "CosineRestarts",
     "CrossEntropy", "Dense", "Descent", "Diagnosis", "Dropout", "EarlyStopping", "ElasticNet",
     "EntropyDecomposition", "ExponentialAverage", "ExponentialDecay", "Finding", "Flatten", "Focal",

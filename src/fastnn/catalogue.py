@@ -19,12 +19,14 @@ from .inference import adapt
 from .layers import (
     ELU,
     Activation,
+    BatchNorm,
     Dense,
     Dropout,
     Flatten,
     GaussianNoise,
     HardSigmoid,
     Layer,
+    LayerNorm,
     LeakyReLU,
     MinMax,
     PCAWhitening,
@@ -147,6 +149,13 @@ _LAYERS: tuple[tuple[str, type[Layer], Callable[[], Sequence[Layer]], tuple[int,
     ("min-max", MinMax, lambda: [MinMax(-1.0, 1.0), Dense(5, "tanh"), _last()], (17,)),
     ("row-normalize", RowNormalize, lambda: [RowNormalize("l1"), _last()], (17,)),
     ("row-normalize-l2", RowNormalize, lambda: [RowNormalize(), _last()], (17,)),
+    ("batch-norm", BatchNorm, lambda: [Dense(17, use_bias=False), BatchNorm(), Activation("tanh"), _last()],
+     (5,)),
+    ("batch-norm-first", BatchNorm, lambda: [BatchNorm(center=False), Dense(9), BatchNorm(scale=False),
+                                             _last()], (5,)),
+    ("layer-norm", LayerNorm, lambda: [Dense(17), LayerNorm(), Activation("tanh"), _last()], (5,)),
+    ("layer-norm-first", LayerNorm, lambda: [LayerNorm(center=False), Dense(9), LayerNorm(scale=False),
+                                             _last()], (5,)),
     ("pca-whitening", PCAWhitening, lambda: [PCAWhitening(3), _last()], (17,)),
 )
 LAYER_CASES = [Case("layer", name, layers, shape, covers) for name, covers, layers, shape in _LAYERS]
@@ -167,6 +176,10 @@ def _ending(activation: str) -> Callable[[], list[Layer]]:
 
 def _frozen() -> list[Layer]:
     return [Dense(6, "tanh"), PReLU(), *_with(kernel_regularizer="l2")()]
+
+
+def _frozen_statistics() -> list[Layer]:
+    return [Dense(6, use_bias=False), BatchNorm(), Activation("tanh"), _last()]
 
 
 def _activations() -> Iterator[Case]:
@@ -208,6 +221,7 @@ def cases() -> list[Case]:
           for name, make in REGULARIZERS.items()),
         *(Case("constraint", name, _with(kernel_constraint=make())) for name, make in CONSTRAINTS.items()),
         *(Case("clipping", way, _with(kernel_regularizer="l2"), clipping={way: 0.002}) for way in ways),
+        Case("frozen", "batch-norm", _frozen_statistics, frozen=(1,)),
         *(Case("frozen", name, _frozen, frozen=frozen)
           for name, frozen in (("below", (0, 1)), ("between", (1, 2)), ("all", (0, 1, 2, 3)))),
     ]

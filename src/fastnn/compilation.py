@@ -129,6 +129,7 @@ class Compiled:
     def _emit(self, entry: Entry) -> Program:
         b = Builder(self.numbers.parameters, self.numbers.persistent,
                     training=entry.kind in ("loss", "gradient", "train"), trained=self.trained)
+        b.updates = entry.kind == "train"
         lowest = self._lowest(entry)
         b.differentiates = lowest < len(self.layers)
         b.stores_outputs, b.sums_rows = entry.outputs or entry.probing, self.sums_rows
@@ -178,8 +179,9 @@ class Compiled:
 
     def block_rows(self, batch: int) -> int:
         """Rows of a block of a step on `batch` rows: all, unless that would take much memory; where adding
-        up a gradient costs nothing, few enough that what passes between ops stays in cache."""
-        if batch <= CACHED_BLOCK:
+        up a gradient costs nothing, few enough that what passes between ops stays in cache. Where a layer
+        looks across the rows of a step, all."""
+        if batch <= CACHED_BLOCK or any(layer.across_rows for layer in self.layers):
             return batch
         small = self.numbers.memory.parameters.nbytes <= CACHED_PARAMETERS
         return CACHED_BLOCK if small else min(batch, LARGEST_BLOCK)

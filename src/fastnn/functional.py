@@ -36,7 +36,9 @@ __all__ = [
     "nadam", "nesterov", "penalty", "poisson_deviance", "prelu_backward_input",
     "prelu_backward_parameters", "prelu_forward",
     "rmsprop", "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "row_normalize",
-    "row_normalize_backward", "sgd", "sigmoid_cross_entropy", "softmax_backward",
+    "row_normalize_backward", "batch_norm_forward", "batch_norm_backward", "batch_norm_fold", "scale_shift",
+    "layer_norm_forward", "layer_norm_backward", "layer_norm_backward_parameters", "sgd",
+    "sigmoid_cross_entropy", "softmax_backward",
     "softmax_cross_entropy", "softmax_focal", "softmax_forward", "squared_error", "standardize",
     "standardize_backward",
 ]
@@ -80,7 +82,8 @@ def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 
         _REALS[a.dtype] for a in arrays if a is not None and a.dtype in _REALS)
     inside: list[Any] = list(arrays)
     batch = 0
-    images = {i: a for i, a in enumerate(arrays) if a is not None and schema.operands[i] in schema.lanes}
+    images = {i: a for i, a in enumerate(arrays) if a is not None and a.ndim == 4
+              and schema.operands[i] in schema.lanes}
     for i, array in images.items():
         inside[i] = native.to_lanes(array, "constant" if schema.operands[i].startswith("d") else "edge")
         batch = len(array)
@@ -289,6 +292,15 @@ _NORMS = {"l1": 1, "l2": 2}
 _row_normalize = {k: _op("row_normalize", "x:bn -> y:bn", order=n) for k, n in _NORMS.items()}
 _row_normalize_backward = {k: _op("row_normalize_backward", "dy:bn x:bn -> dx:bn", order=n)
                            for k, n in _NORMS.items()}
+_batch_norm_backward = _op("batch_norm_backward",
+                           "dy:bn x:bn mean:n inverse:n gamma?:n -> dx:bn dgamma:n dbeta:n")
+_scale_shift = _op("scale_shift", "x:bn scale:n shift?:n -> y:bn")
+_layer_norm_forward = _op("layer_norm_forward", "x:bn gamma?:n beta?:n -> y:bn mean:b inverse:b")
+_layer_norm_backward = _op("layer_norm_backward", "dy:bn x:bn mean:b inverse:b gamma?:n -> dx:bn")
+_layer_norm_backward_parameters = _op("layer_norm_backward_parameters",
+                                      "dy:bn x:bn mean:b inverse:b -> dgamma:n dbeta:n")
+_batch_norm_forward = _op("batch_norm_forward", "x:bn gamma?:n beta?:n -> y:bn mean:n inverse:n")
+_batch_norm_fold = _op("batch_norm_fold", "mean:n variance:n gamma?:n beta?:n -> scale:n shift:n")
 _sgd = _op("sgd", "dw:* => w:*")
 _momentum = _op("momentum", "dw:* => w:* velocity:*")
 _nesterov = _op("nesterov", "dw:* => w:* velocity:*")
@@ -424,6 +436,55 @@ def softmax_focal(logits: Any, target: Any, sample_weight: Any = None, gamma: fl
                   factor: float = 1.0) -> tuple[Array, Array, Array]:
     """As `softmax_cross_entropy`, for the focal loss (`fastnn.Focal`)."""
     return _softmax_focal((logits, target, sample_weight), None, (gamma, factor))
+
+
+def batch_norm_forward(x: Any, gamma: Any = None, beta: Any = None,
+                       epsilon: float = 1e-3) -> tuple[Array, Array, Array]:
+    """y = (x - mean) inverse gamma + beta, mean and inverse = 1 / sqrt(variance + epsilon), both (n), of the
+    columns of x (B, n); the variance divides by B; gamma and beta (n) or None.
+
+    Examples
+    --------
+    >>> y, mean, inverse = batch_norm_forward([[1.0], [5.0]], epsilon=0.0)
+    >>> y.ravel().tolist(), mean.item(), inverse.item()
+    ([-1.0, 1.0], 3.0, 0.5)
+    """
+    return _batch_norm_forward((x, gamma, beta), None, (epsilon,))
+
+
+def batch_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any,
+                        gamma: Any = None) -> tuple[Array, Array, Array]:
+    """dx (B, n), dgamma and dbeta (n) of `batch_norm_forward`, whose mean and inverse these are."""
+    return _batch_norm_backward((dy, x, mean, inverse, gamma))
+
+
+def batch_norm_fold(mean: Any, variance: Any, gamma: Any = None, beta: Any = None,
+                    epsilon: float = 1e-3) -> tuple[Array, Array]:
+    """scale = gamma / sqrt(variance + epsilon) and shift = beta - mean scale, all (n), for `scale_shift`."""
+    return _batch_norm_fold((mean, variance, gamma, beta), None, (epsilon,))
+
+
+def scale_shift(x: Any, scale: Any, shift: Any = None) -> np.ndarray:
+    """y_ij = x_ij scale_j + shift_j: x (B, n), scale and shift (n), or None for 0."""
+    return _scale_shift((x, scale, shift))
+
+
+def layer_norm_forward(x: Any, gamma: Any = None, beta: Any = None,
+                       epsilon: float = 1e-3) -> tuple[Array, Array, Array]:
+    """y = (x - mean) inverse gamma + beta, mean and inverse = 1 / sqrt(variance + epsilon), both (B), of the
+    rows of x (B, n); the variance divides by n; gamma and beta (n) or None.
+    """
+    return _layer_norm_forward((x, gamma, beta), None, (epsilon,))
+
+
+def layer_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any, gamma: Any = None) -> np.ndarray:
+    """dx (B, n) of `layer_norm_forward`, whose mean and inverse these are."""
+    return _layer_norm_backward((dy, x, mean, inverse, gamma))
+
+
+def layer_norm_backward_parameters(dy: Any, x: Any, mean: Any, inverse: Any) -> tuple[Array, Array]:
+    """dgamma and dbeta (n) of `layer_norm_forward`."""
+    return _layer_norm_backward_parameters((dy, x, mean, inverse))
 
 
 def squared_error(y: Any, target: Any, sample_weight: Any = None,

@@ -230,8 +230,8 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, dt
     What rounding may do to backpropagation is measured: rounding errors act as changes of the numbers that
     enter by less than epsilon times the length of the longest sum (Higham, "Accuracy and Stability of
     Numerical Algorithms", 3.1). So all parameters, inputs and targets are changed at random by one epsilon of
-    `dtype`, three times; the largest change of a tensor's gradient, and an epsilon of the gradient itself,
-    times that length, add to its tolerance. In float64 that is far below 1e-7; in float32 it decides.
+    `dtype`, three times; the largest change of a tensor's gradient, and an epsilon of the gradient of its
+    layer, times that length, add to its tolerance. In float64 that is far below 1e-7; in float32 it decides.
 
     Examples
     --------
@@ -329,8 +329,11 @@ def _part(part: str, judged: Any, exact: Any, parameters: dict[str, np.ndarray],
             changes[name] = max(changes[name], float(np.linalg.norm(g - plain[name])))
     for a, original in zip(moved, originals, strict=True):
         a[...] = original
-    rounding = {name: longest * (changes[name] + epsilon * float(np.linalg.norm(g)))
-                for name, g in plain.items()}
+    layer = {name: name.rpartition(".")[0] for name in plain}
+    size = dict.fromkeys(layer.values(), 0.0)  # a bias before BatchNorm sums up what its weights do, to zero
+    for name, g in plain.items():
+        size[layer[name]] += float(np.nan_to_num(np.linalg.norm(g)))  # not-a-number fails by itself
+    rounding = {name: longest * (changes[name] + epsilon * size[layer[name]]) for name in plain}
     noise = rounding_noise(loss, list(parameters.values()), settings.step)
     return _Part(part or "total", loss, gradients(judged), rounding, noise)
 

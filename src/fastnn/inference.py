@@ -106,7 +106,7 @@ class BoundModel:
         """
         model, numbers = self.model, self.model._numbers
         assert model.optimizer is not None
-        before = numbers.memory.parameters.copy()
+        before, statistics = numbers.memory.parameters.copy(), numbers.memory.persistent.copy()
         settings: dict[str, Any] = {**model.optimizer.clipping.get_config()}
         stepping = Compiled(model.layers, numbers, model.loss, SGD(1.0, **settings))
         stepping.trained = numbers.trained
@@ -114,7 +114,7 @@ class BoundModel:
             self._run("train", "", compiled=stepping)
             taken = numbers.parameters.views(before - numbers.memory.parameters)
         finally:
-            numbers.memory.parameters[...] = before
+            numbers.memory.parameters[...], numbers.memory.persistent[...] = before, statistics
         return {name: w for name, w in taken.items() if numbers.parameters.segments[name].constraint is None}
 
     @property

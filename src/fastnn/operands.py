@@ -79,10 +79,12 @@ class Operand:
         return replace(self, shape=("LANES", self.strides[0]), strides=(self.strides[0], 1), layout="rows")
 
     def size(self, rows: int, time: int = 1) -> int:
-        """Elements of memory."""
-        blocks = -(-rows // PAD) if self.layout == "lanes" else \
-            math.prod(resolve(self.shape[:max(1, len(self.shape) - 1)], rows, time))
-        return blocks * (self.strides[0] if len(self.shape) > 1 else 1)
+        """Elements of memory, in whole vectors."""
+        if self.layout == "lanes":
+            return -(-rows // PAD) * self.strides[0]
+        if len(self.shape) == 1:
+            return padded(*resolve(self.shape, rows, time))
+        return math.prod(resolve(self.shape[:-1], rows, time)) * self.strides[-2]
 
     def place(self) -> tuple[int, int, int]:
         """What two operands share exactly if they are the same memory."""

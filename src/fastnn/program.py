@@ -168,6 +168,7 @@ class Builder:
         self.trained = parameters if trained is None else trained  # of gradients and optimizer state
         self.training = training  # layers behave as in training
         self.differentiates = training if differentiates is None else differentiates  # backward ops follow
+        self.updates = False  # statistics that layers keep of their batches move
         self.probing = False  # what `probe` is given is kept
         self.probes: dict[tuple[str, str], Operand] = {}
         self.n_instances = 0  # of ops that draw random numbers

@@ -8,10 +8,11 @@ from .dense import Dense
 from .elementwise import Flatten
 from .inputs import AdaptedLayer, InputLayer, MinMax, PCAWhitening, RowNormalize, Standardize
 from .noise import Dropout, GaussianNoise
+from .normalization import BatchNorm, LayerNorm
 
 LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (
-    Activation, Dense, Dropout, ELU, Flatten, GaussianNoise, HardSigmoid, LeakyReLU, MinMax, PCAWhitening,
-    PReLU, RowNormalize, Standardize)}
+    Activation, BatchNorm, Dense, Dropout, ELU, Flatten, GaussianNoise, HardSigmoid, LayerNorm, LeakyReLU,
+    MinMax, PCAWhitening, PReLU, RowNormalize, Standardize)}
 
 
 def to_config(layer: Layer) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def from_config(config: dict[str, Any]) -> Layer:
     return layer
 
 
-__all__ = ["ELU", "LAYERS", "Activation", "AdaptedLayer", "Dense", "Dropout", "Flatten", "GaussianNoise",
-           "HardSigmoid", "InputLayer", "Layer", "LeakyReLU", "MinMax", "PCAWhitening", "PReLU",
+__all__ = ["ELU", "LAYERS", "Activation", "AdaptedLayer", "BatchNorm", "Dense", "Dropout", "Flatten",
+           "GaussianNoise", "HardSigmoid", "InputLayer", "Layer", "LayerNorm", "LeakyReLU",
+           "MinMax", "PCAWhitening", "PReLU",
            "RowNormalize", "Standardize", "from_config", "to_config"]

@@ -81,6 +81,7 @@ class Layer:
     emits = True  # whether there are ops at all
     layouts: tuple[str, ...] = ("rows",)  # that `forward` takes; others are converted to the first
     reads_unpadded = False  # whether its ops can read rows of the caller's own array
+    across_rows = False  # whether, in training, a row's values depend on the other rows of the step
 
     def __init__(self, name: str | None = None) -> None:
         self.given_name = name

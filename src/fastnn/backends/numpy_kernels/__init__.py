@@ -9,6 +9,7 @@ from . import (  # noqa: F401  (each registers its ops)
     dense,
     elementwise,
     losses,
+    normalization,
     optimizer,
     random,
     regularization,
