@@ -277,7 +277,8 @@ def test_callbacks_in_order(backend):
     expected.append(("on_train_end",))
     assert calls == [(name, *call) for call in expected for name in "ab"]
     assert callbacks[0].model is model
-    assert callbacks[0].params == {"epochs": 2, "steps": 2, "batch_size": 16, "rows": 30}
+    assert callbacks[0].params == {"epochs": 2, "steps": 2, "batch_size": 16, "rows": 30,
+                                       "resumed": False}
 
 
 def test_stop_training(backend):

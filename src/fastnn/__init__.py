@@ -13,6 +13,7 @@ from .callbacks import (
     ProgressBar,
     ReduceOnPlateau,
 )
+from .checkpoints import Checkpoint
 from .class_weights import balanced_weights
 from .clipping import Clipping
 from .descent import Descent, descend
@@ -100,7 +101,7 @@ from .schedules import (
 __all__ = [
     "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad",
     "Adam", "AdamW", "BatchNorm", "LayerNorm", "BinaryCrossEntropy",
-    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Clipping",
+    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Checkpoint", "Clipping",
     "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay", "CosineDistance", "CosineRestarts",
     "CrossEntropy", "Dense", "Descent", "Diagnosis", "Dropout", "EarlyStopping", "ElasticNet",
     "EntropyDecomposition", "ExponentialAverage", "ExponentialDecay", "Finding", "Flatten", "Focal",

@@ -62,6 +62,8 @@ class ExponentialAverage:
 class _WeightAverage(Callback):
     """A callback that gathers an average of the parameters, and gives it to the model in the end."""
 
+    state_names = ("average", "count")
+
     def __init__(self, at_end: bool) -> None:
         self.at_end = checks.boolean("at_end", at_end)
         self.average: dict[str, np.ndarray] = {}

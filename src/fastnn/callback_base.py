@@ -22,17 +22,30 @@ class Callback:
         The model that is trained.
     params : dict
         "epochs", "steps" (of an epoch), "batch_size" and "rows"; the last three are None where `fit` cannot
-        know them.
+        know them; "resumed", whether `fit` goes on with a checkpoint.
+    state_names : tuple of str
+        The attributes that a checkpoint holds (see `fastnn.Checkpoint`): numbers, strings, arrays, and lists,
+        tuples and dicts of them. What changes while a model is trained, and is looked at later, belongs here.
 
     Examples
     --------
     >>> class StopWhenGood(Callback):
     ...     def on_epoch_end(self, epoch, logs):
     ...         self.model.stop_training = logs["loss"] < 0.01
+
+    One that counts, and goes on counting with a checkpoint:
+
+    >>> class Count(Callback):
+    ...     state_names = ("epochs",)
+    ...     def on_train_begin(self, logs):
+    ...         self.epochs = 0
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         self.epochs += 1
     """
 
     model: Any = None
     params: Mapping[str, Any] = {}
+    state_names: tuple[str, ...] = ()
 
     def set_model(self, model: Any) -> None:
         """Take the model, before the training begins."""
@@ -44,6 +57,15 @@ class Callback:
 
     def set_data(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Take the rows that are trained on, before the training begins; not where `fit` is given batches."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of this callback; by default the attributes of `state_names`."""
+        return {name: getattr(self, name) for name in self.state_names}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave, after `on_train_begin`: the training goes on from there."""
+        for name in self.state_names:
+            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs) -> None:
         """Before the first epoch."""

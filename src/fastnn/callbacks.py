@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from . import checks, metrics
@@ -55,8 +55,10 @@ class LambdaCallback(Callback):
                 setattr(self, name, function)
 
 
-class _Monitor(Callback):
+class BestSoFar(Callback):
     """A callback that knows when a logged value is better than ever."""
+
+    state_names: tuple[str, ...] = ("best", "best_epoch")
 
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
         self.monitor = monitor
@@ -97,7 +99,7 @@ class _Monitor(Callback):
                          "'auto', which knows losses and fastnn's metrics; try mode='min' or 'max'")
 
 
-class EarlyStopping(_Monitor):
+class EarlyStopping(BestSoFar):
     """Stop when a value has not improved for some epochs, and take the best weights back.
 
     Parameters
@@ -134,6 +136,8 @@ class EarlyStopping(_Monitor):
     True
     """
 
+    state_names = (*BestSoFar.state_names, "wait", "stopped_epoch", "best_state")
+
     def __init__(self, monitor: str = "val_loss", patience: int = 0, min_delta: float = 0.0,
                  mode: str = "auto", restore_best: bool = True) -> None:
         super().__init__(monitor, mode, min_delta)
@@ -164,7 +168,7 @@ class EarlyStopping(_Monitor):
         self.best_state = None
 
 
-class ReduceOnPlateau(_Monitor):
+class ReduceOnPlateau(BestSoFar):
     """Multiply the learning rate by `factor` when a value has not improved for some epochs.
 
     Parameters
@@ -196,6 +200,8 @@ class ReduceOnPlateau(_Monitor):
     True
     """
 
+    state_names = (*BestSoFar.state_names, "wait", "cooling", "rates")
+
     def __init__(self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10,
                  min_delta: float = 0.0, mode: str = "auto", cooldown: int = 0,
                  min_rate: float = 0.0) -> None:
@@ -225,7 +231,7 @@ class ReduceOnPlateau(_Monitor):
         self.rates.append(optimizer.learning_rate)
 
 
-class ModelCheckpoint(_Monitor):
+class ModelCheckpoint(BestSoFar):
     """Save the model after each epoch, or after each epoch that is the best so far.
 
     Parameters
@@ -291,12 +297,23 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs) -> None:
         import csv  # here and below, because few trainings need it
 
-        names = None
-        if self.append and os.path.exists(self.path):
+        names, goes_on = None, self.append or self.params.get("resumed", False)
+        if goes_on and os.path.exists(self.path):
             with open(self.path, newline="") as file:
                 names = next(csv.reader(file, delimiter=self.separator), None)
-        self.file = open(self.path, "a" if self.append else "w", newline="")
+        self.file = open(self.path, "a" if goes_on else "w", newline="")
         self.writer = self._writer(names) if names else None
+
+    def state(self) -> dict[str, Any]:
+        assert self.file is not None
+        return {"size": self.file.tell()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take away the lines of epochs after the checkpoint, which come again."""
+        assert self.file is not None
+        self.file.truncate(min(state["size"], self.file.tell()))
+        if not state["size"]:
+            self.writer = None
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.file is None:

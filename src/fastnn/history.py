@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 
 class History:
     """The losses and metrics of each epoch; what `fit` returns.
@@ -76,3 +78,32 @@ class History:
                            for name, values in self.history.items())
         epochs = f"{len(self)} epoch{'' if len(self) == 1 else 's'}"
         return f"History of {epochs}{': ' if curves else ''}{curves}"
+
+
+class RunningLoss:
+    """The loss of an epoch as its steps go by: the mean over its rows, or their sum.
+
+    Examples
+    --------
+    >>> running = RunningLoss(sums_rows=False)
+    >>> running.add(np.array([1.0, 4.0]), np.array([2.0, 1.0]))
+    >>> running.loss()
+    2.0
+    """
+
+    def __init__(self, sums_rows: bool) -> None:
+        self.sums_rows = sums_rows
+        self.loss_sum = self.weight_sum = 0.0
+
+    def add(self, losses: np.ndarray, weights: np.ndarray) -> None:
+        """Add the losses of some steps, and the sums of their rows' weights."""
+        # numpy.cumsum adds one after the other, in step order: chunks do not change the sum
+        terms = losses if self.sums_rows else losses * weights
+        self.loss_sum = float(np.cumsum(np.append(self.loss_sum, terms))[-1])
+        self.weight_sum = float(np.cumsum(np.append(self.weight_sum, weights))[-1])
+
+    def loss(self) -> float:
+        """What the steps so far come to."""
+        if self.sums_rows:
+            return self.loss_sum
+        return self.loss_sum / self.weight_sum if self.weight_sum else 0.0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
+import os
 import time
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -15,11 +13,13 @@ import numpy as np
 from . import checks
 from .backends import Halt, Pass, permutation
 from .callbacks import Callback, CallbackList, ProgressBar
+from .checkpoints import Checkpoint, Keeper, describe_data, make_keeper
 from .class_weights import row_weights
 from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
 from .divergence import DivergenceError, Snapshot, all_finite
-from .history import History
+from .history import History, RunningLoss
 from .inference import adapt, nonfinite_row, step_weights
+from .interrupts import deferred_interrupt
 from .metrics import evaluate_all
 from .model import Sequential
 
@@ -30,7 +30,9 @@ SNAPSHOT_SHARE = 0.01  # of the time of training that copying the last good numb
 def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: int = 1, *,
         validation_split: float = 0.0, validation_data: tuple | None = None, sample_weight: Any = None,
         class_weight: Any = None, shuffle: bool = True,
-        callbacks: Iterable[Callback] | Callback | None = None, verbose: int = 1) -> History:
+        callbacks: Iterable[Callback] | Callback | None = None, verbose: int = 1,
+        checkpoint: str | os.PathLike | Checkpoint | None = None, checkpoint_every: int | None = None,
+        resume: bool | str | os.PathLike | None = None) -> History:
     """Train a compiled model.
 
     Parameters
@@ -67,6 +69,12 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
         Called at the points of `fastnn.Callback`.
     verbose : {0, 1, 2}
         0 is silent, 1 draws a progress bar, 2 prints a line per epoch.
+    checkpoint, checkpoint_every : path-like or Checkpoint, int, optional
+        Folder for checkpoints, one after each epoch and so many steps within it; see `fastnn.Checkpoint`.
+    resume : path-like or bool, optional
+        Go on with the newest checkpoint of a folder, or with this one, as if it had never stopped: the same
+        call as before, but for `epochs`, ends with the same bits. True: with that of `checkpoint`, or begin
+        where there is none.
 
     Returns
     -------
@@ -78,6 +86,8 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
     ValueError, TypeError
         For arguments that do not fit, before any work; for a row of a memmap that is not finite, before a
         step uses it.
+    ModelFileError, OSError
+        If the checkpoint to go on with is damaged; if one cannot be written, those before it stay whole.
     DivergenceError
         When a value stops being finite.
     KeyboardInterrupt
@@ -99,6 +109,7 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
     shuffle = checks.boolean("shuffle", shuffle)
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: expected 0, 1 or 2, got {verbose!r}")
+    keeper = make_keeper(checkpoint, checkpoint_every, resume)
     validation = _validation(model, validation_data, validation_split)
     callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
     if verbose:
@@ -119,7 +130,9 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
         adapt(model, X)
         source = _Arrays(model, X, y, weight, min(batch_size, len(X)), shuffle)
     with _alone(model), deferred_interrupt() as interrupted:
-        return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted)
+        if keeper.active:
+            keeper.start(model, {**source.settings(), **describe_data(validation=validation)})
+        return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted, keeper)
 
 
 def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None,
@@ -138,8 +151,9 @@ def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None,
         X, y, weight = model._checked(X, y, sample_weight)
         weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
-        totals = _Totals(model._compiled.sums_rows)
-        _Arrays(model, X, y, weight, len(X), False).run_epoch(0, totals, CallbackList([]), interrupted)
+        totals = RunningLoss(model._compiled.sums_rows)
+        source = _Arrays(model, X, y, weight, len(X), False)
+        source.run_epoch(0, totals, CallbackList([]), interrupted, Keeper())
         return {"loss": totals.loss()}
 
 
@@ -177,64 +191,27 @@ def _alone(model: Sequential) -> Iterator[None]:
         model._training.release()
 
 
-@contextmanager
-def deferred_interrupt() -> Iterator[list[bool]]:
-    """Note Ctrl-C instead of raising between two statements that belong together; raised after the chunk."""
-    noted: list[bool] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        noted.append(True)
-
-    if threading.current_thread() is not threading.main_thread() or \
-            signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield noted
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class _Totals:
-    """The loss of an epoch as its steps go by: the mean over its rows, or their sum."""
-
-    def __init__(self, sums_rows: bool) -> None:
-        self.sums_rows = sums_rows
-        self.loss_sum = self.weight_sum = 0.0
-
-    def add(self, losses: np.ndarray, weights: np.ndarray) -> None:
-        # numpy.cumsum adds one after the other, in step order: chunks do not change the sum
-        terms = losses if self.sums_rows else losses * weights
-        self.loss_sum = float(np.cumsum(np.append(self.loss_sum, terms))[-1])
-        self.weight_sum = float(np.cumsum(np.append(self.weight_sum, weights))[-1])
-
-    def loss(self) -> float:
-        if self.sums_rows:
-            return self.loss_sum
-        return self.loss_sum / self.weight_sum if self.weight_sum else 0.0
-
-
 def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validation: tuple | None,
-           callbacks: CallbackList, interrupted: list[bool]) -> History:
+           callbacks: CallbackList, interrupted: list[bool], keeper: Keeper) -> History:
     model.stop_training = False
     model.history = History()
     callbacks.set_model(model)
     callbacks.set_params({"epochs": epochs, "steps": source.steps, "batch_size": source.batch,
-                          "rows": source.rows})
+                          "rows": source.rows, "resumed": keeper.resumed})
     if isinstance(source, _Arrays):
         callbacks.set_data(source.X, source.y, source.weight)
     try:
         callbacks.on_train_begin({})
-        for epoch in range(epochs):
+        for epoch in range(keeper.restore(callbacks.callbacks, epochs), epochs):
             callbacks.on_epoch_begin(epoch, {})
-            totals = _Totals(model._compiled.sums_rows)
-            logs = source.run_epoch(epoch, totals, callbacks, interrupted)
+            totals = RunningLoss(model._compiled.sums_rows)
+            logs = source.run_epoch(epoch, totals, callbacks, interrupted, keeper)
             if validation is not None:
                 results = model.evaluate(validation[0], validation[1], sample_weight=validation[2])
                 logs |= {f"val_{name}": value for name, value in results.items()}
             model.history.append(epoch, logs)
             callbacks.on_epoch_end(epoch, logs)
+            keeper.after(epoch, logs)
             if interrupted:
                 raise KeyboardInterrupt
             if model.stop_training:
@@ -261,27 +238,36 @@ class _Arrays:
         self.chunk = 1  # steps of the next chunk
         self.first_step = 0  # of the epoch, where these rows are one batch of an iterable
 
+    def settings(self) -> dict[str, Any]:
+        """What a training must have alike to go on with a checkpoint of it."""
+        return {"batch_size": self.batch, "shuffle": self.shuffle,
+                **describe_data(X=self.X, y=self.y, weight=self.weight)}
+
     def order(self) -> np.ndarray | None:
         if not self.shuffle:
             return None
         self.model.shuffles += 1
         return permutation([self.model.seed, 1, self.model.shuffles], self.rows)
 
-    def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList,
-                  interrupted: list[bool]) -> dict[str, float]:
+    def run_epoch(self, epoch: int, totals: RunningLoss, callbacks: CallbackList,
+                  interrupted: list[bool], keeper: Keeper) -> dict[str, float]:
         """All steps of an epoch, in chunks of about CHUNK_SECONDS; the epoch's logs."""
+        step, gathered = keeper.begin_epoch(totals)
+        if self.outputs is not None and gathered is not None:
+            self.outputs[:len(gathered)] = gathered
         order = self.order()
         walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses,
                     seed=self.model.seed, momenta=self.momenta)
         weights = step_weights(walk)
         with self.model._compiled.borrow(self.entry, self.block) as run:
-            self._bind(run, walk)
-            step, good = 0, Snapshot(self.model, 0)
+            self._bind(run, walk, step)
+            good = Snapshot(self.model, step)
             while step < self.steps:
                 if good.stale(CHUNK_SECONDS, SNAPSHOT_SHARE):
                     self._require_finite_parameters(run, walk, good, step, epoch)
                     good = Snapshot(self.model, step)
-                end = step + 1 if callbacks.wants_batches else min(self.steps, step + self.chunk)
+                end = step + 1 if callbacks.wants_batches else \
+                    min(self.steps, step + self.chunk, keeper.stop_at(step))
                 started = time.perf_counter()
                 halt = self._chunk(run, walk, step, end)
                 self._require_finite_losses(run, walk, good, step, end, halt, epoch)
@@ -294,6 +280,9 @@ class _Arrays:
                     self._require_finite_parameters(run, walk, good, end, epoch)
                     callbacks.on_batch_end(end - 1, {"loss": float(self.losses[end - 1])})
                     good = Snapshot(self.model, step)  # a callback may have changed the weights
+                if step < self.steps and keeper.is_due(step):
+                    self._require_finite_parameters(run, walk, good, step, epoch)
+                    keeper.within(epoch, step, totals, self._outputs_of(step))
                 if interrupted:
                     raise KeyboardInterrupt
                 if self.model.stop_training and callbacks.wants_batches:
@@ -305,8 +294,12 @@ class _Arrays:
             logs |= evaluate_all(self.model.metrics, targets[:seen], self.outputs[:seen])
         return logs
 
-    def _bind(self, run: Any, walk: Pass) -> None:
-        walk.update_count = self.model.update_count
+    def _outputs_of(self, steps: int) -> np.ndarray | None:
+        """What metrics need of the steps so far."""
+        return None if self.outputs is None else self.outputs[:steps * self.batch]
+
+    def _bind(self, run: Any, walk: Pass, step: int) -> None:
+        walk.update_count = self.model.update_count - step  # at the pass's first
         for slot, array in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight),
                             (OUTPUT_SLOT, self.outputs)):
             run.bind(slot, None if slot == X_SLOT and self.staged else array)
@@ -362,9 +355,7 @@ class _Arrays:
         """Put the last good numbers back, find the first bad value since in a replay, and raise."""
         good.put_back(self.model)
         if not self.staged:
-            self._bind(run, walk)
-            walk.update_count = good.update_count - good.step
-            run.begin(walk)
+            self._bind(run, walk, good.step)
         halt = self._chunk(run, walk, good.step, end, check=True)
         good.put_back(self.model)
         where = run.program.ops[halt.op] if halt else None
@@ -389,12 +380,19 @@ class _Batches:
         self.model, self.batches, self.class_weight = model, batches, class_weight
         self.steps = len(batches) if isinstance(batches, Sized) else None
 
-    def run_epoch(self, epoch: int, totals: _Totals, callbacks: CallbackList,
-                  interrupted: list[bool]) -> dict[str, float]:
+    def settings(self) -> dict[str, Any]:
+        """What a training must have alike to go on with a checkpoint of it."""
+        return {"batches": True if self.steps is None else self.steps}
+
+    def run_epoch(self, epoch: int, totals: RunningLoss, callbacks: CallbackList,
+                  interrupted: list[bool], keeper: Keeper) -> dict[str, float]:
         """One walk over the batches; the epoch's logs."""
-        logs: dict[str, float] = {}
-        seen: list[tuple[np.ndarray, np.ndarray]] = []
+        first, gathered = keeper.begin_epoch(totals)
+        logs: dict[str, float] = {"loss": totals.loss()} if first else {}
+        seen: list[tuple[np.ndarray, np.ndarray]] = gathered or []
         for step, batch in enumerate(self.batches):
+            if step < first:  # taken before the checkpoint
+                continue
             if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
                 raise TypeError("X: expected batches (X, y) or (X, y, weight), "
                                 f"batch {step} is {type(batch).__name__}")
@@ -403,12 +401,14 @@ class _Batches:
             adapt(self.model, X)
             arrays = _Arrays(self.model, X, y, weight, len(X), False)
             arrays.first_step = step
-            logs = arrays.run_epoch(epoch, totals, CallbackList([]), interrupted)
+            logs = arrays.run_epoch(epoch, totals, CallbackList([]), interrupted, Keeper())
             if arrays.outputs is not None:
                 seen.append((y, arrays.outputs))
             logs["loss"] = totals.loss()
             callbacks.on_progress(step + 1, logs)
             callbacks.on_batch_end(step, logs)
+            if keeper.is_due(step + 1):
+                keeper.within(epoch, step + 1, totals, seen)
             if self.model.stop_training:
                 break
         if not logs:

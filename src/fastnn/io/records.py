@@ -43,6 +43,7 @@ class Record:
     kind: str  # "model", "checkpoint" or "estimator"
     description: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    path: str = ""  # that it was read from
 
 
 def write(path: str | os.PathLike, record: Record) -> None:
@@ -102,7 +103,8 @@ def read(path: str | os.PathLike, kinds: Collection[str]) -> Record:
             if kind not in kinds:
                 raise ModelFileError(f"holds {_with_article(kind)}, expected "
                                      f"{' or '.join(map(_with_article, kinds))}{READERS.get(kind, '')}")
-            return Record(kind, description, _read_arrays(file, entries, description["sha256"]["arrays"]))
+            arrays = _read_arrays(file, entries, description["sha256"]["arrays"])
+            return Record(kind, description, arrays, os.fsdecode(path))
         except ModelFileError as error:
             raise ModelFileError(f"{os.fsdecode(path)}: {error}") from error.__cause__
 

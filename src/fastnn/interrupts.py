@@ -1,0 +1,28 @@
+"""Ctrl-C while the core works."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[list[bool]]:
+    """Note Ctrl-C instead of raising between two statements that belong together; raised after the chunk."""
+    noted: list[bool] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(True)
+
+    if threading.current_thread() is not threading.main_thread() or \
+            signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield noted
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
