@@ -93,6 +93,8 @@ def test_checks_are_skipped_where_scikit_learn_skips_them(name):
     ({"activation": "rellu"}, "activation"), ({"solver": "newton"}, "solver"), ({"alpha": -1}, "alpha"),
     ({"hidden_layer_sizes": (3, 0)}, "must be > 0"), ({"dtype": "float16"}, "dtype"),
     ({"activation": ["relu"]}, "hidden layers"), ({"solver": "lbfgs", "dropout": 0.5}, "dropout"),
+    ({"solver": "lbfgs", "batch_norm": True}, "batch_norm"), ({"batch_norm": "yes"}, "batch_norm"),
+    ({"hidden_layer_sizes": (4,), "batch_norm": [True, False]}, "batch_norm"),
     ({"solver": "lbfgs", "callbacks": []}, None), ({"optimizer": "adam", "clipnorm": 1.0}, "clipnorm"),
     ({"loss": "squared_erorr"}, "loss"), ({"hidden_layer_sizes": (4,), "dropout": [0.1, 0.2]}, "dropout"),
 ])

@@ -1,4 +1,6 @@
 """What the estimators have beyond scikit-learn's: each changes what it says it changes, and nothing else."""
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -51,6 +53,20 @@ def test_dropout():
     some = classifier(hidden_layer_sizes=(6, 5), dropout=[0.0, 0.5])
     assert [type(la).__name__ for la in some.model_.layers] == ["Dense", "Dense", "Dropout", "Dense"]
     assert classifier(dropout=0.0).loss_ == plain.loss_
+
+
+def test_batch_norm():
+    settings = {"hidden_layer_sizes": (6, 5), "max_iter": 60, "learning_rate_init": 0.02}
+    plain, normal = classifier(**settings), classifier(batch_norm=True, **settings)
+    hidden = ["Dense", "BatchNorm", "Activation"]
+    assert [type(la).__name__ for la in normal.model_.layers] == [*hidden, *hidden, "Dense"]
+    assert normal.loss_ < plain.loss_ and normal.score(X, Y) > 0.9
+    assert_same_bits(classifier(batch_norm=True, **settings).predict_proba(X), normal.predict_proba(X))
+    assert_same_bits(pickle.loads(pickle.dumps(normal)).predict_proba(X), normal.predict_proba(X))
+    layers = classifier(batch_norm=[False, True], dropout=0.1, **settings).model_.layers
+    assert [type(la).__name__ for la in layers] == ["Dense", "Dropout", *hidden, "Dropout", "Dense"]
+    mlp = MLPRegressor(hidden_layer_sizes=(9,), batch_norm=True, learning_rate_init=0.1, random_state=0)
+    assert mlp.fit(X, X[:, 0]).score(X, X[:, 0]) > 0.5
 
 
 @pytest.mark.parametrize("activation", [

@@ -54,6 +54,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     n_iter_no_change: float
     max_fun: int
     dropout: Any
+    batch_norm: Any
     optimizer: Any
     clipnorm: float | None
     clipvalue: float | None

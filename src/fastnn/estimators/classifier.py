@@ -79,6 +79,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Weights of the classes, as in scikit-learn's other classifiers; they multiply `sample_weight`.
     dropout : float or list of float, default=0.0
         Share of the outputs of each hidden layer that a step of training drops.
+    batch_norm : bool or list of bool, default=False
+        Whether a hidden layer's sums pass through a `fastnn.BatchNorm` (momentum 0.9) before its activation.
     optimizer : str or Optimizer, default=None
         Any of fastnn's in the place of `solver`'s; it has its own rate.
     clipnorm, clipvalue, global_clipnorm : float, default=None
@@ -133,8 +135,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                  max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False, warm_start=False,
                  momentum=0.9, nesterovs_momentum=True, early_stopping=False, validation_fraction=0.1,
                  beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10, max_fun=15000,
-                 loss="log_loss", class_weight=None, dropout=0.0, optimizer=None, clipnorm=None,
-                 clipvalue=None, global_clipnorm=None, dtype=None, early_stopping_metric=None,
+                 loss="log_loss", class_weight=None, dropout=0.0, batch_norm=False, optimizer=None,
+                 clipnorm=None, clipvalue=None, global_clipnorm=None, dtype=None, early_stopping_metric=None,
                  keep_optimizer_state=False, n_threads=None, callbacks=None):
         keep(self, locals())
 

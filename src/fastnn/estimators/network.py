@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import losses, optimizers
+from .. import checks, losses, optimizers
 from ..activations import choose
 from ..compilation import Compiled, Entry
-from ..layers import Dense, Dropout, Layer
+from ..layers import Activation, BatchNorm, Dense, Dropout, Layer
 from ..model import Sequential
 from ..optimizers import SGD, Adam, Optimizer
 from ..program import Program
@@ -50,12 +50,17 @@ def build(estimator: BaseMLP, n_in: int, sizes: list[int], n_out: int, dtype: np
     """The network of an estimator with scikit-learn's initial weights for this random state."""
     activations = per_hidden_layer("activation", estimator.activation, len(sizes))
     rates = per_hidden_layer("dropout", estimator.dropout, len(sizes))
+    normalised = [checks.boolean("batch_norm", value)
+                  for value in per_hidden_layer("batch_norm", estimator.batch_norm, len(sizes))]
     output = OUTPUT_ACTIVATIONS.get(estimator.out_activation_, estimator.out_activation_)
     penalty = L2(estimator.alpha, per_sample=True) if estimator.alpha else None
     layers: list[Layer] = []
-    for size, activation, rate in zip(sizes, activations, rates, strict=True):
-        layers.append(Dense(size, copy.deepcopy(activation), kernel_initializer="zeros",
+    for size, activation, rate, normal in zip(sizes, activations, rates, normalised, strict=True):
+        activation = copy.deepcopy(activation)
+        layers.append(Dense(size, None if normal else activation, kernel_initializer="zeros",
                             kernel_regularizer=penalty))
+        if normal:
+            layers += [BatchNorm(momentum=0.9), Activation(activation)]  # few steps an epoch
         if rate:
             layers.append(Dropout(rate))
     layers.append(Dense(n_out, output, kernel_initializer="zeros", kernel_regularizer=penalty))

@@ -48,6 +48,7 @@ CONSTRAINTS: dict[str, Any] = {
     "max_fun": [COUNT],
     # fastnn's own
     "dropout": [FRACTION, list, tuple],
+    "batch_norm": ["boolean", list, tuple],
     "optimizer": [StrOptions({*OPTIMIZERS}), Optimizer, None],
     "clipnorm": [ABOVE_ZERO, None],
     "clipvalue": [ABOVE_ZERO, None],
@@ -64,8 +65,8 @@ REGRESSOR_CONSTRAINTS = {**CONSTRAINTS,
                          "loss": [StrOptions({"squared_error", "poisson", *LOSS_NAMES}), Loss, callable]}
 
 
-LBFGS_IGNORES = ("dropout", "optimizer", "clipnorm", "clipvalue", "global_clipnorm", "callbacks",
-                 "keep_optimizer_state")  # of fastnn's own options
+LBFGS_IGNORES = ("dropout", "batch_norm", "optimizer", "clipnorm", "clipvalue", "global_clipnorm",
+                 "callbacks", "keep_optimizer_state")  # of fastnn's own options
 
 
 def check_solver_options(estimator: Any) -> None:

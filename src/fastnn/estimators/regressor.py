@@ -30,7 +30,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, \
 validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
         As for `MLPClassifier`.
-    dropout, optimizer, clipnorm, clipvalue, global_clipnorm, dtype, early_stopping_metric, \
+    dropout, batch_norm, optimizer, clipnorm, clipvalue, global_clipnorm, dtype, early_stopping_metric, \
 keep_optimizer_state, n_threads, callbacks
         As for `MLPClassifier`; by default early stopping looks at R^2.
 
@@ -59,7 +59,7 @@ model_
                  power_t=0.5, max_iter=200, shuffle=True, random_state=None, tol=1e-4, verbose=False,
                  warm_start=False, momentum=0.9, nesterovs_momentum=True, early_stopping=False,
                  validation_fraction=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, n_iter_no_change=10,
-                 max_fun=15000, dropout=0.0, optimizer=None, clipnorm=None, clipvalue=None,
+                 max_fun=15000, dropout=0.0, batch_norm=False, optimizer=None, clipnorm=None, clipvalue=None,
                  global_clipnorm=None, dtype=None, early_stopping_metric=None, keep_optimizer_state=False,
                  n_threads=None, callbacks=None):
         keep(self, locals())
