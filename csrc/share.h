@@ -25,6 +25,11 @@ static inline fnn_region fnn_own_rows(ptrdiff_t rows, ptrdiff_t n, const fnn_ste
   return r;
 }
 
+/* blocks of images in lanes */
+static inline fnn_region fnn_own_blocks(ptrdiff_t images, const fnn_step *s) {
+  return fnn_own_rows((images + FNN_PAD - 1) / FNN_PAD, 1, s);
+}
+
 static inline fnn_region fnn_own_columns(ptrdiff_t rows, ptrdiff_t n, const fnn_step *s) {
   const ptrdiff_t begin = fnn_cut(n, FNN_PAD, s->thread, s->n_threads);
   const fnn_region r = {0, rows, begin, fnn_cut(n, FNN_PAD, s->thread + 1, s->n_threads) - begin};

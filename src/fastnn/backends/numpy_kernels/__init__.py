@@ -6,11 +6,14 @@ outputs in place, and takes its settings and the `Step` by keyword. The string a
 """
 
 from . import (  # noqa: F401  (each registers its ops)
+    conv,
     dense,
     elementwise,
+    lanes,
     losses,
     normalization,
     optimizer,
+    pool,
     random,
     regularization,
     rows,

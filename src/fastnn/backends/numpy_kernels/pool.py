@@ -1,0 +1,52 @@
+"""Max pooling (``csrc/pool.inc``)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...program import op
+
+DIMS = "kernel_y kernel_x stride_y stride_x pad_y pad_x"
+
+
+def windows(x, small, settings, beyond):
+    """The pixels of each window, (B, oh, ow, c, ky kx) of x; outside there is `beyond`."""
+    ky, kx, sy, sx, py, px = (settings[name] for name in DIMS.split())
+    (oh, ow), (h, w) = small, x.shape[1:3]
+    size = max((oh - 1) * sy + ky, py + h), max((ow - 1) * sx + kx, px + w)
+    frame = np.full((len(x), *size, x.shape[3]), beyond, x.dtype)
+    frame[:, py:py + h, px:px + w] = x
+    shifted = [frame[:, i:i + (oh - 1) * sy + 1:sy, j:j + (ow - 1) * sx + 1:sx] for i in range(ky) for j in range(kx)]
+    return np.stack(shifted, axis=-1)
+
+
+def elements(maps):
+    """A comparison for each pixel of each window is about one for each of the image."""
+    return lambda shapes: math.prod(shapes[maps])
+
+
+@op("x -> y index?", dims=DIMS, lanes="x y index", flops=elements("x"))
+def max_pool_forward(x, y, index, *, step, **settings):
+    """y = the largest of each window; index says which, in row order: the first one"""
+    seen = windows(x, y.shape[1:3], settings, -np.inf)
+    inside = windows(np.ones((1, *x.shape[1:]), bool), y.shape[1:3], settings, False)
+    at = np.argmax(np.where(inside, seen, -np.inf), axis=-1)
+    first = np.argmax(inside, axis=-1)  # where all that lies inside is -inf, as what lies outside
+    at = np.where(np.take_along_axis(np.broadcast_to(inside, seen.shape), at[..., None], -1)[..., 0], at, first)
+    y[...] = np.take_along_axis(seen, at[..., None], axis=-1)[..., 0]
+    if index is not None:
+        index[...] = at
+
+
+@op("dy index -> dx", dims=DIMS, lanes="dy index dx", flops=elements("dy"))
+def max_pool_backward(dy, index, dx, *, step, **settings):
+    """dx = dy at the maxima, added up where windows overlap"""
+    ky, kx, sy, sx, py, px = (settings[name] for name in DIMS.split())
+    (oh, ow), (h, w) = dy.shape[1:3], dx.shape[1:3]
+    size = max((oh - 1) * sy + ky, py + h), max((ow - 1) * sx + kx, px + w)
+    frame = np.zeros((len(dx), *size, dx.shape[3]), dx.dtype)
+    for k, (i, j) in enumerate(np.ndindex(ky, kx)):
+        frame[:, i:i + (oh - 1) * sy + 1:sy, j:j + (ow - 1) * sx + 1:sx] += np.where(index == k, dy, 0)
+    dx[...] = frame[:, py:py + h, px:px + w]
