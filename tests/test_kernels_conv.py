@@ -77,7 +77,8 @@ SPECIAL = [
     Shape(3, (6, 5), 4, 6, (3, 3), groups=2), Shape(18, (5, 5), 6, 6, (3, 3), pad=(1, 1), after=(1, 1), groups=6),
     Shape(2, (6, 6), 3, 9, (2, 3), stride=(2, 1), groups=3), Shape(2, (8, 8), 5, 5, (3, 3), dilation=(2, 2), groups=5),
     Shape(2, (7, 7), 16, 8, (3, 3), stride=(2, 2), pad=(1, 1), after=(1, 1), groups=4),
-    Shape(1, (3, 40), 9, 5, (3, 3), pad=(1, 1), after=(1, 1)), Shape(1, (2, 150), 2, 3, (1, 7), pad=(0, 3), after=(0, 3))]
+    Shape(1, (3, 40), 9, 5, (3, 3), pad=(1, 1), after=(1, 1)),
+    Shape(1, (2, 150), 2, 3, (1, 7), pad=(0, 3), after=(0, 3))]
 SHAPES = PLAIN + SPECIAL
 each = pytest.mark.parametrize("shape", SHAPES, ids=repr)
 
@@ -180,3 +181,16 @@ def test_an_image_alone_is_as_in_the_batch(combination):
             assert_same_bits(alone[0], y[i], f"image {i}")
         else:
             assert_close(alone[0], y[i], rounding(combination.dtype, len(w)), f"image {i}")
+
+
+@pytest.mark.parametrize("batch", [1, 16, 17, 40, 150])
+def test_sum_chunks(combination, batch):
+    """As many parts add up as there are chunks of the batch's images; the others are never looked at."""
+    dtype, used, rng = combination.dtype, min(-(-batch // 16), 5), np.random.default_rng(0)
+    dy = np.ones((batch, 1, 1, 1), dtype)
+    for n in (1, 15, 33):
+        parts, dw = rng.standard_normal((5, n)).astype(dtype), np.full(n, np.nan, dtype)
+        parts[used:] = np.nan
+        call("sum_chunks", (parts, dy, dw))
+        expected, size = (a[:used].sum(0, dtype=np.float64) for a in (parts, np.abs(parts)))
+        assert_close(dw, expected, rounding(dtype, used) * size, f"{n} columns")
