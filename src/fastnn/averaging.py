@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import checks
-from .callback_base import Callback, Logs
+from .callback_base import Callback, Logs, require_like
 
 
 class ExponentialAverage:
@@ -71,6 +71,12 @@ class _WeightAverage(Callback):
 
     def on_train_begin(self, logs: Logs) -> None:
         self.average, self.count = {}, 0
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        if checks.positive_int("count", state["count"], minimum=0):
+            require_like("average", state["average"], self.model.named_parameters())
+        super().set_state(state)
 
     def on_train_end(self, logs: Logs) -> None:
         if self.at_end and self.count:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from . import checks
 
 Logs = dict[str, float]
@@ -63,7 +65,19 @@ class Callback:
         return {name: getattr(self, name) for name in self.state_names}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave, after `on_train_begin`: the training goes on from there."""
+        """Take back what `state` gave, after `on_train_begin`: the training goes on from there.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If it is not what `state` gave: what is None after `on_train_begin` may be anything, a number must
+            stay one, and everything else must be of the same type.
+        """
+        for name in self.state_names:
+            old, new = getattr(self, name), state[name]
+            numbers = isinstance(old, (int, float)) and isinstance(new, (int, float))
+            if not (old is None or new is None or numbers or type(old) is type(new)):
+                raise ValueError(f"{name}: expected {type(old).__name__}, got {type(new).__name__}")
         for name in self.state_names:
             setattr(self, name, state[name])
 
@@ -88,6 +102,13 @@ class Callback:
 
     def on_progress(self, step: int, logs: Logs) -> None:
         """About every 50 ms, with the number of steps done in this epoch and the loss so far."""
+
+
+def require_like(name: str, arrays: Any, like: Mapping[str, np.ndarray]) -> None:
+    """Refuse what is not a dict of arrays with the names and shapes of `like`."""
+    if not isinstance(arrays, dict) or arrays.keys() != like.keys() or \
+            any(np.shape(array) != like[key].shape for key, array in arrays.items()):
+        raise ValueError(f"{name}: expected arrays like the model's, {', '.join(like)}")
 
 
 class CallbackList(Callback):

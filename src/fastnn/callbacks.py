@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from . import checks, metrics
-from .callback_base import Callback, CallbackList, Logs
+from .callback_base import Callback, CallbackList, Logs, require_like
 from .progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -150,6 +150,12 @@ class EarlyStopping(BestSoFar):
     def on_train_begin(self, logs: Logs) -> None:
         super().on_train_begin(logs)
         self.wait, self.stopped_epoch, self.best_state = 0, None, None
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        if state["best_state"] is not None:
+            require_like("best_state", state["best_state"], self.model.state_dict())
+        super().set_state(state)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.improved(epoch, logs):

@@ -119,15 +119,15 @@ class Keeper:
         if self.source is not None:
             with described_by(self.source.path):
                 self.state = decode(self.source.description["training"], self.source.arrays)
-                saved, rate = self.source.description["settings"], self.state["rate"]
+                saved, rate = dict(self.source.description["settings"]), self.state["rate"]
             _require_same(saved, self.settings, rate)
             self.settings = saved
 
     # ---- going on ----
 
-    def restore(self, callbacks: Sequence[Callback], epochs: int) -> int:
+    def restore(self, callbacks: Sequence[Callback], epochs: int, steps: int | None) -> int:
         """Put everything back where the checkpoint was taken; the epoch to begin or to go on with."""
-        self.callbacks = callbacks
+        self.callbacks, self.steps = callbacks, steps
         if self.source is None:
             return 0
         assert self.model.optimizer is not None
@@ -135,26 +135,53 @@ class Keeper:
         with described_by(self.source.path):
             set_arrays(self.model, self.source.description, self.source.arrays)
             if state["rate"] is not None:
-                self.model.optimizer.learning_rate = state["rate"]
-            self.model.stop_training = state["stop"]
+                rate = checks.positive_float("rate", state["rate"], allow_zero=True)
+                self.model.optimizer.learning_rate = rate
+            self.model.stop_training = checks.boolean("stop", state["stop"])
             self.best.set_state(state["best"])
             epoch, step = checks.positive_int("epoch", state["epoch"], 0), state["step"]
-        self.source = None  # its arrays are no longer needed
+        self.path, self.source = self.source.path, None  # its arrays are no longer needed
         if step:
             self.left_within = state
             return epoch
-        _set_states(callbacks, state["callbacks"])
+        self._set_states(state)
         return epochs if state["stop"] else epoch
 
-    def begin_epoch(self, totals: RunningLoss) -> tuple[int, Any]:
-        """The first step to take, and what was gathered in those before; puts back the sums of losses."""
+    def begin_epoch(self, totals: RunningLoss, gathered: np.ndarray | list | None) -> int:
+        """The first step to take; puts back the sums of the losses and what was gathered in those before."""
         self.shuffles = self.model.shuffles if self.checkpoint else 0  # before this epoch's is drawn
         state, self.left_within = self.left_within, None
         if state is None:
-            return 0, None
-        totals.loss_sum, totals.weight_sum = state["sums"]
-        _set_states(self.callbacks, state["callbacks"])
-        return state["step"], state["gathered"]
+            return 0
+        with described_by(self.path):
+            totals.loss_sum, totals.weight_sum = map(float, state["sums"])
+            step, steps = checks.positive_int("step", state["step"]), self.steps
+            if steps is not None and step >= steps:
+                raise ValueError(f"step: expected less than {steps}, which an epoch has, got {step}")
+            if isinstance(gathered, list):
+                gathered += state["gathered"]
+            elif gathered is not None:
+                before = gathered[:len(state["gathered"])]
+                if before.shape != state["gathered"].shape:
+                    raise ValueError(f"outputs: expected rows of {before.shape[1:]}")
+                before[...] = state["gathered"]
+        self._set_states(state)
+        return step
+
+    def _set_states(self, state: Mapping[str, Any]) -> None:
+        """Give each callback's state to the next one of its class."""
+        left = list(self.callbacks)
+        with described_by(self.path):
+            states = [(str(name), dict(values)) for name, values in state["callbacks"]]
+        for name, values in states:
+            taker = next((callback for callback in left if type(callback).__name__ == name), None)
+            if taker is None:
+                names = ", ".join(name for name, _ in states)
+                raise ValueError(f"callbacks: expected those that the checkpoint has the state of, {names}; "
+                                 f"there is none to take that of {name}")
+            left.remove(taker)
+            with described_by(self.path):
+                taker.set_state(values)
 
     # ---- writing ----
 
@@ -296,19 +323,6 @@ def _states(callbacks: Sequence[Callback]) -> list[tuple[str, dict[str, Any]]]:
     return [(name, state) for name, state in states if state]
 
 
-def _set_states(callbacks: Sequence[Callback], states: list[tuple[str, dict[str, Any]]]) -> None:
-    """Give each state to the next callback of its class."""
-    left = list(callbacks)
-    for name, state in states:
-        taker = next((callback for callback in left if type(callback).__name__ == name), None)
-        if taker is None:
-            names = ", ".join(name for name, _ in states)
-            raise ValueError(f"callbacks: expected those that the checkpoint has the state of, {names}; "
-                             f"there is none to take that of {name}")
-        left.remove(taker)
-        taker.set_state(state)
-
-
 # ---- what a training is ----
 
 
@@ -367,8 +381,9 @@ def _require_same(saved: dict[str, Any], settings: dict[str, Any], rate: Any) ->
     if "learning_rate" in other and settings["learning_rate"] == rate:
         other.remove("learning_rate")
     if "backend" in other:
-        warnings.warn(f"resume: the checkpoint is of the backend and instruction set {saved['backend']}, "
-                      f"here is {settings['backend']}: results will differ by rounding", stacklevel=4)
+        warnings.warn("resume: the checkpoint is of the backend and instruction set "
+                      f"{saved.get('backend')!s:.80}, here is {settings['backend']}: results will differ by "
+                      "rounding", stacklevel=4)
         other.remove("backend")
     if other:
         raise ValueError("resume: expected the training that the checkpoint is of; these are not the same: "

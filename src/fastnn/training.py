@@ -202,7 +202,7 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
         callbacks.set_data(source.X, source.y, source.weight)
     try:
         callbacks.on_train_begin({})
-        for epoch in range(keeper.restore(callbacks.callbacks, epochs), epochs):
+        for epoch in range(keeper.restore(callbacks.callbacks, epochs, source.steps), epochs):
             callbacks.on_epoch_begin(epoch, {})
             totals = RunningLoss(model._compiled.sums_rows)
             logs = source.run_epoch(epoch, totals, callbacks, interrupted, keeper)
@@ -252,9 +252,7 @@ class _Arrays:
     def run_epoch(self, epoch: int, totals: RunningLoss, callbacks: CallbackList,
                   interrupted: list[bool], keeper: Keeper) -> dict[str, float]:
         """All steps of an epoch, in chunks of about CHUNK_SECONDS; the epoch's logs."""
-        step, gathered = keeper.begin_epoch(totals)
-        if self.outputs is not None and gathered is not None:
-            self.outputs[:len(gathered)] = gathered
+        step = keeper.begin_epoch(totals, self.outputs)
         order = self.order()
         walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses,
                     seed=self.model.seed, momenta=self.momenta)
@@ -387,9 +385,9 @@ class _Batches:
     def run_epoch(self, epoch: int, totals: RunningLoss, callbacks: CallbackList,
                   interrupted: list[bool], keeper: Keeper) -> dict[str, float]:
         """One walk over the batches; the epoch's logs."""
-        first, gathered = keeper.begin_epoch(totals)
+        seen: list[tuple[np.ndarray, np.ndarray]] = []
+        first = keeper.begin_epoch(totals, seen)
         logs: dict[str, float] = {"loss": totals.loss()} if first else {}
-        seen: list[tuple[np.ndarray, np.ndarray]] = gathered or []
         for step, batch in enumerate(self.batches):
             if step < first:  # taken before the checkpoint
                 continue

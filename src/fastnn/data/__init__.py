@@ -12,6 +12,7 @@ import os
 import zlib
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from .. import checks
 __all__ = ["load_digits", "load_mnist", "read_idx", "train_test_split"]
 
 IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+BLOCK = 1 << 24  # bytes read at a time
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
@@ -75,29 +77,44 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     ...     read_idx(path)
     array([5, 0, 4], dtype=uint8)
     """
-    content = Path(path).read_bytes()
-    if content[:2] == b"\x1f\x8b":
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not zipped:
+            return _parse_idx(file, path)
         try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
+            with gzip.open(file) as content:
+                return _parse_idx(content, path)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path}: expected a whole gzip file, got one that is damaged or cut short "
                              f"({error}); fetch it again") from None
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_DTYPES:
+
+
+def _parse_idx(file: Any, path: str | os.PathLike[str]) -> np.ndarray:
+    """The array of an open IDX file; no more is read, and made room for, than its header says."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in IDX_DTYPES:
         raise ValueError(f"{path}: expected an IDX file, which begins with 00 00, a type from 08 to 0e and "
-                         f"the number of axes, got {content[:4].hex(' ') or 'an empty file'}; MNIST's files "
+                         f"the number of axes, got {start.hex(' ') or 'an empty file'}; MNIST's files "
                          "have names such as train-images-idx3-ubyte.gz")
-    dtype, n_axes = np.dtype(IDX_DTYPES[content[2]]), content[3]
-    start = 4 + 4 * n_axes
-    if not n_axes or len(content) < start:
-        raise ValueError(f"{path}: expected at least one axis and a header of {start} bytes for {n_axes} "
-                         f"axes, got {len(content)} bytes; fetch the file again")
-    shape = tuple(int(n) for n in np.frombuffer(content, ">u4", n_axes, offset=4))
-    expected = math.prod(shape) * dtype.itemsize
-    if len(content) - start != expected:
-        raise ValueError(f"{path}: expected {expected} bytes of data for shape {shape}, got "
-                         f"{len(content) - start}; the file is damaged or cut short, fetch it again")
-    data = np.frombuffer(content, dtype, offset=start).reshape(shape)
-    return data.astype(dtype.newbyteorder("="))  # a writable copy of its own
+    dtype, n_axes = np.dtype(IDX_DTYPES[start[2]]), start[3]
+    sizes = file.read(4 * n_axes)
+    if not n_axes or len(sizes) < 4 * n_axes:
+        raise ValueError(f"{path}: expected at least one axis and a header of {4 + 4 * n_axes} bytes for "
+                         f"{n_axes} axes, got {4 + len(sizes)} bytes; fetch the file again")
+    shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
+    expected, data = math.prod(shape) * dtype.itemsize, bytearray()
+    while part := file.read(min(expected + 1 - len(data), BLOCK)):
+        data += part
+    if len(data) != expected:
+        got = f"{len(data)}" if len(data) < expected else "more"
+        raise ValueError(f"{path}: expected {expected} bytes of data for shape {shape}, got {got}; the file "
+                         "is damaged or cut short, fetch it again")
+    try:
+        array = np.frombuffer(data, dtype).reshape(shape)
+    except ValueError as error:
+        raise ValueError(f"{path}: expected a shape that NumPy can have, got {shape}: {error}") from None
+    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def load_mnist(folder: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -17,6 +17,7 @@ from .records import ModelFileError, Record, read, write
 from .values import loss_config, make_loss, make_optimizer, metric_name, optimizer_config, plain
 
 MODELS: dict[str, type[Sequential]] = {"Sequential": Sequential}
+ADDED = ("sha256", "format", "kind", "training", "settings")  # to what `describe` says, in files
 STATE = "state/"  # how the names of arrays begin that only a checkpoint has
 Arrays = dict[str, np.ndarray]
 
@@ -156,7 +157,23 @@ def build(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> S
     known = arrays_of(model)
     if unknown := [name for name in arrays if name not in known and not name.startswith(STATE)]:
         raise ValueError(f"{unknown[0]}: the model has no such array")
+    said = {name: value for name, value in description.items() if name not in ADDED}
+    _require_said({**said, "fastnn": __version__}, describe(model), "")
     return model
+
+
+def _require_said(said: Any, made: Any, where: str) -> None:
+    """Refuse a description that says what the model made of it does not: names nobody reads, say."""
+    if isinstance(said, dict) and isinstance(made, dict):
+        for name, value in said.items():
+            if name not in made:
+                raise ValueError(f"{where}{name}: nobody knows what that means")
+            _require_said(value, made[name], f"{where}{name}: ")
+    elif isinstance(said, list) and isinstance(made, list) and len(said) == len(made):
+        for value, its in zip(said, made, strict=True):
+            _require_said(value, its, where)
+    elif said != made:
+        raise ValueError(f"{where}the file says {said!r:.80}, the model {made!r:.80}")
 
 
 def set_arrays(model: Sequential, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:

@@ -1,0 +1,271 @@
+"""Feed the file readers damaged and hostile files: each must be refused in its one way, or say what it says.
+
+    python tests/fuzz_files.py --inputs 1000000 --seed 0
+
+Half of the inputs are files with bytes changed, cut, moved, added: a reader of sealed files must refuse
+every one that differs from the file it came from. The others have something changed in what they
+describe, with checksums that fit, as somebody would write them on purpose: those may be read, but then
+what comes of them must say what the file says. IDX files have no checksums; what is read is held against
+the bytes by a second, simple reader. Anything else that is raised, or a process that dies, is a bug; the
+input is kept.
+"""
+import argparse
+import copy
+import gzip
+import json
+import math
+import os
+import struct
+import sys
+import tempfile
+import time
+import warnings
+
+import numpy as np
+
+import fastnn as fnn
+from fastnn.data import read_idx
+from fastnn.io import records
+from fastnn.io.model_file import arrays_of, describe
+
+X, Y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
+HOSTILE = [None, True, False, 0, -1, 1, 2, 3, 1.5, -0.0, float("nan"), float("inf"), 1e308, 1 << 31, 1 << 63,
+           1 << 200, "", "x", "os.system", "Dense", "relu", "adam", "dict", "array", "\ud800", "a" * 1000, [],
+           [[]], {}, [0], [-1], {"name": "l2"}, {"is": "dict", "value": []},
+           {"is": "array", "value": "model/dense.bias"}]
+IDX = [(8, "u1", (3, 4, 5)), (0x0D, ">f4", (7,)), (0x0B, ">i2", (2, 3))]
+
+
+# ---- damaged bytes ----
+
+
+def damage(content, rng):
+    """The bytes with one to four changes."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 5)):
+        n = len(content)
+        at, other = (int(i) for i in rng.integers(0, n + 1, 2))
+        length = int(min(rng.integers(1, 64), n - at)) if rng.random() < 0.8 else n - at
+        way = rng.integers(0, 9)
+        if way <= 1 and at < n:
+            content[at] ^= 1 << rng.integers(0, 8)
+        elif way == 2 and at < n:
+            content[at] = rng.integers(0, 256)
+        elif way == 3:
+            content[at:at + length] = rng.bytes(length)
+        elif way == 4:
+            del content[at:at + length]
+        elif way == 5:
+            content[other:other] = content[at:at + length]
+        elif way == 6:
+            content[at:at] = rng.bytes(int(rng.integers(1, 64)))
+        elif way == 7:
+            content[other:other + length] = content[at:at + length]
+        elif n >= 8:
+            at = min(at, n - 8)
+            number = int(rng.choice([0, 1, 255, 1 << 15, (1 << 31) - 1, 1 << 31, (1 << 63) - 1, 1 << 62]))
+            content[at:at + 8] = struct.pack("<Q" if rng.random() < 0.5 else ">Q", number)
+        if not content:
+            break
+    return bytes(content)
+
+
+# ---- hostile descriptions ----
+
+
+def places(value, path=()):
+    """Every place in a JSON value."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def change(value, rng):
+    """A JSON value with something in it replaced, removed, renamed or put elsewhere."""
+    value = copy.deepcopy(value)
+    for _ in range(rng.integers(1, 3)):
+        all_places = list(places(value))[1:]
+        if not all_places:
+            return value
+        path, other = (all_places[rng.integers(len(all_places))] for _ in range(2))
+        holder, found = value, value
+        for key in path[:-1]:
+            holder = holder[key]
+        for key in other:
+            found = found[key]
+        way, old = rng.integers(0, 6), holder[path[-1]]
+        if way <= 1:
+            holder[path[-1]] = copy.deepcopy(HOSTILE[rng.integers(len(HOSTILE))])
+        elif way == 2:
+            del holder[path[-1]]
+        elif way == 3:
+            holder[path[-1]] = copy.deepcopy(found)
+        elif way == 4 and isinstance(old, (int, float)) and not isinstance(old, bool):
+            holder[path[-1]] = old + (1, -1, 0.5, 1 << 32)[rng.integers(4)] if rng.random() < 0.5 else -old
+        elif isinstance(holder, list):
+            holder.insert(path[-1], copy.deepcopy(found))
+        else:
+            holder[f"{path[-1]}x"] = holder.pop(path[-1])
+    return value
+
+
+def hostile(content, rng):
+    """A sealed file with something changed in its header or its description, sealed again."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    description = json.loads(header.pop("__metadata__")["fastnn"])
+    checksums = description.pop("sha256")
+    if rng.random() < 0.9:
+        description = change(description, rng)
+    else:
+        header = change(header, rng)
+        checksums["arrays"] = {name: checksums["arrays"].get(name, records.NO_SUM) for name in header}
+    checksums["header"] = records.NO_SUM
+    metadata = {"fastnn": json.dumps({"sha256": checksums, **description})}
+    text = json.dumps({"__metadata__": metadata, **header}).encode()
+    return records.seal(struct.pack("<Q", len(text)) + text) + content[end:]
+
+
+def holds(said, got):
+    """Whether what was read says at least what the file says; numbers may have been made floats."""
+    if isinstance(said, dict) and isinstance(got, dict):
+        return all(key in got and holds(value, got[key]) for key, value in said.items())
+    if isinstance(said, list) and isinstance(got, list):
+        return len(said) == len(got) and all(map(holds, said, got))
+    return said == got or said is None  # a setting left out is the default
+
+
+# ---- the readers ----
+
+
+def network(seed=0):
+    layers = [fnn.Standardize(), fnn.Dense(5, fnn.LeakyReLU(0.2), kernel_regularizer="l2"), fnn.Dropout(0.2),
+              fnn.Dense(3, "softmax", kernel_constraint="max_norm")]
+    model = fnn.Sequential(layers, (4,), seed=seed)
+    model.compile(fnn.Adam(fnn.WarmUp(fnn.CosineDecay(0.01, total=9), updates=2), global_clipnorm=1.0),
+                  fnn.CrossEntropy(label_smoothing=0.1), ["accuracy"])
+    return model
+
+
+def callbacks():
+    return [fnn.EarlyStopping("loss", patience=5), fnn.EMA(0.9)]
+
+
+class Model:
+    """`fastnn.load` of a model's file."""
+
+    def originals(self, folder):
+        for i, layers in enumerate(([fnn.Dense(2)], [fnn.PReLU(), fnn.Dense(3, "gelu"), fnn.Dense(2)])):
+            model = fnn.Sequential(layers, (4,), "float64", i)
+            model.save(os.path.join(folder, f"model-{i}"))
+        model = network()
+        model.fit(X, Y, epochs=2, verbose=0)
+        model.save(os.path.join(folder, "model-2"))
+
+    def read(self, path, content):
+        model = fnn.load(path)
+        description = parse(content)
+        got = json.loads(json.dumps(describe(model)))
+        for name in ("sha256", "format", "kind", "fastnn"):
+            description.pop(name, None)
+        assert holds(description, got), f"the file says {description}, the model {got}"
+        arrays = arrays_of(model)
+        for name, array in records.read(path, ("model", "checkpoint")).arrays.items():
+            if not name.startswith("state/"):
+                np.testing.assert_array_equal(arrays[name], array, name)
+
+
+class Checkpoint:
+    """``fit(resume=)`` with a checkpoint, and `fastnn.load`."""
+
+    def originals(self, folder):
+        checkpoint = fnn.Checkpoint(folder, every=2, keep=4)
+        network().fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=callbacks(), checkpoint=checkpoint)
+
+    def read(self, path, content):
+        network().fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=callbacks(), resume=path)
+
+
+class Idx:
+    """`fastnn.data.read_idx`, plain and gzipped."""
+
+    def originals(self, folder):
+        rng = np.random.default_rng(0)
+        for i, (code, dtype, shape) in enumerate(IDX):
+            body = bytes([0, 0, code, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+            body += rng.bytes(math.prod(shape) * np.dtype(dtype).itemsize)
+            for name, text in ((f"{i}.idx", body), (f"{i}.idx.gz", gzip.compress(body))):
+                with open(os.path.join(folder, name), "wb") as file:
+                    file.write(text)
+
+    def read(self, path, content):
+        array = read_idx(path)
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        n_axes, itemsize = content[3], array.itemsize
+        assert struct.unpack_from(f">{n_axes}I", content, 4) == array.shape
+        assert array.byteswap().tobytes() == content[4 + 4 * n_axes:] if itemsize > 1 else \
+            array.tobytes() == content[4 + 4 * n_axes:]
+
+
+READERS = {"model": (Model(), fnn.ModelFileError), "checkpoint": (Checkpoint(), ValueError),
+           "idx": (Idx(), ValueError)}
+
+
+def parse(content):
+    """The description in a sealed file."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(json.loads(content[8:end])["__metadata__"]["fastnn"])
+
+
+def run(kind, inputs, seed):
+    """Feed one reader; how many inputs were refused and how many were read. Raises at the first bug."""
+    reader, error = READERS[kind]
+    rng = np.random.default_rng([seed, list(READERS).index(kind)])
+    refused = read = 0
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        reader.originals(folder)
+        originals = []
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), "rb") as file:
+                originals.append(file.read())
+        path = os.path.join(folder, "input")
+        for i in range(inputs):
+            original = originals[rng.integers(len(originals))]
+            sealed = kind == "idx" or i % 2
+            content = hostile(original, rng) if not sealed else damage(original, rng)
+            with open(path, "wb") as file:
+                file.write(content)
+            try:
+                reader.read(path, content)
+                assert kind == "idx" or not sealed or content == original, "damage was not seen"
+                read += 1
+            except error as problem:
+                assert type(problem) in (error, fnn.ModelFileError), f"raised {type(problem).__name__}"
+                refused += 1
+            except BaseException:
+                kept = os.path.join(tempfile.gettempdir(), f"fuzz-{kind}-{seed}-{i}")
+                with open(kept, "wb") as file:
+                    file.write(content)
+                print(f"{kind}, input {i} of seed {seed}; kept as {kept}", file=sys.stderr)
+                raise
+    return refused, read
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--inputs", type=int, default=10_000, help="for each reader")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--reader", choices=READERS, action="append")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for kind in arguments.reader or READERS:
+        started = time.perf_counter()
+        refused, read = run(kind, arguments.inputs, arguments.seed)
+        print(f"{kind}: {refused + read} inputs, {refused} refused, {read} read as they say "
+              f"({time.perf_counter() - started:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
