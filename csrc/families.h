@@ -4,6 +4,7 @@
 #include "gemm.inc"
 #include "gather.inc"
 #include "time.inc"
+#include "merge.inc"
 #include "softmax.inc"
 #include "gates.inc"
 #include "activation.inc"

@@ -11,8 +11,9 @@ from conftest import assert_close, assert_same_bits, rounding
 from fastnn import backends, passes
 from fastnn.backends import Halt, Memory, Pass
 from fastnn.compilation import TARGET_SLOT, X_SLOT, Entry
+from fastnn.graph import Walk
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.program import ALIGN, Builder, Layout, Phase, Plan, Space, resolve
+from fastnn.program import ALIGN, Builder, Layout, Phase, Plan, Space
 from steps import net, numbers, run_of, samples, train
 
 # ------------------------------------------------------------------------------------------------ fusion
@@ -63,9 +64,9 @@ def lay_apart(program, rows):
     """Give every slot bytes of its own, so that all arrays of a step are there to see behind it."""
     sizes = dict.fromkeys(range(program.n_slots), 0)
     for a in (a for o in program.ops for a in o.operands if a is not None and a.space is Space.ARENA):
-        sizes[a.slot] = max(sizes[a.slot], 16 * resolve(a.shape, rows)[0] * a.strides[0] * a.dtype.itemsize)
+        sizes[a.slot] = max(sizes[a.slot], 16 * a.size(rows, program.time or 1) * a.dtype.itemsize)
     ends = np.cumsum([-(-n // ALIGN) * ALIGN for n in sizes.values()]).tolist()
-    program.cache[rows, 1] = Plan(rows, (0, *ends[:-1]), ends[-1])
+    program.cache[rows, program.time or 1] = Plan(rows, (0, *ends[:-1]), ends[-1])
 
 
 @pytest.mark.parametrize("case", LAYER_CASES, ids=lambda case: case.name)
@@ -220,9 +221,10 @@ def test_host_op_between_gradient_and_update(backend):
     for transform, rate in ((None, 0.05), (halve, 0.1), (lambda g: 1 / 0, 0.1)):
         model = net((20, 3), optimizer="sgd")
         b = Builder(model._numbers.parameters, model._numbers.persistent, training=True)
-        value = model._compiled._rows(b, Entry("train"), X_SLOT, ("B", 20), b.dtype)
-        value, dy = model._compiled._emit_loss(b, value, Entry("train", True), 3)
-        model._compiled._emit_backward(b, dy)
+        walk = Walk(model._graph, b)
+        walk.values[model._graph.inputs[0]] = model._compiled._input(b, Entry("train"), 0)
+        model._compiled._emit_losses(b, walk, Entry("train", True))
+        walk.backward()
         b.phase = Phase.TRANSFORM
         for segment in model.layers[0].segments.values() if transform else ():
             b.emit_host(transform, [], [b.gradient(segment)])

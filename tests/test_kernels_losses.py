@@ -125,8 +125,8 @@ def test_loss_sum(combination):
     for n in EDGES:
         loss, weight = np.random.default_rng(n).random((2, n))
         error = rounding(np.float64, n)
-        assert call("loss_sum", (loss, None), weight_sum=n) == pytest.approx(loss.mean(), rel=error)
-        got = call("loss_sum", (loss, weight), weight_sum=2.5)
+        assert call("loss_sum", (loss, None), weight_sum=n, factor=1.0) == pytest.approx(loss.mean(), rel=error)
+        got = call("loss_sum", (loss, weight), weight_sum=2.5, factor=1.0)
         assert got == pytest.approx(weight @ loss / 2.5, rel=error)
 
 

@@ -86,8 +86,7 @@ def test_wrong_layers_are_refused():
     for layers, shape, words in (
             ([], (2,), "at least one"), ([one], (2,), "already belongs"), (["dense"], (2,), "layers"),
             ([fnn.Dense(3, name="a"), fnn.Dense(3, name="a")], (2,), "once"),
-            ([fnn.Dense(3)], (2, 2), "Flatten"), ([fnn.Dense(3), fnn.Standardize()], (2,), "before"),
-            ([fnn.Activation("relu")], (2, 2), "one row")):
+            ([fnn.Dense(3)], (2, 2, 2), "Flatten"), ([fnn.Dense(3), fnn.Standardize()], (2,), "before")):
         with pytest.raises((ValueError, TypeError), match=words):
             fnn.Sequential(layers, shape)
     with pytest.raises(ValueError, match="relu"):

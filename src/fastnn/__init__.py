@@ -25,7 +25,9 @@ from .io import ModelFileError, load
 from .layers import (
     ELU,
     Activation,
+    Add,
     BatchNorm,
+    Concatenate,
     Dense,
     Dropout,
     Flatten,
@@ -35,11 +37,13 @@ from .layers import (
     LayerNorm,
     LeakyReLU,
     MinMax,
+    Multiply,
     PCAWhitening,
     PReLU,
     RowNormalize,
     Standardize,
 )
+from .layers.tensor import Input
 from .lbfgs import fit_lbfgs
 from .learning_rate import LearningRateSearch, find_learning_rate
 from .losses import (
@@ -67,7 +71,8 @@ from .losses import (
     entropy_decomposition,
 )
 from .metrics import TopK
-from .model import Sequential
+from .model import Model
+from .model_state import LoadReport
 from .optimizers import (
     SGD,
     AdaDelta,
@@ -97,23 +102,23 @@ from .schedules import (
     StepDecay,
     WarmUp,
 )
+from .sequential import Sequential
 
 __all__ = [
-    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad",
-    "Adam", "AdamW", "BatchNorm", "LayerNorm", "BinaryCrossEntropy",
-    "CSVLogger", "Callback", "CategoricalCrossEntropy", "Checkpoint", "Clipping",
-    "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay", "CosineDistance", "CosineRestarts",
-    "CrossEntropy", "Dense", "Descent", "Diagnosis", "Dropout", "EarlyStopping", "ElasticNet",
-    "EntropyDecomposition", "ExponentialAverage", "ExponentialDecay", "Finding", "Flatten", "Focal",
+    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad", "Adam",
+    "AdamW", "Add", "BatchNorm", "BinaryCrossEntropy", "CSVLogger", "Callback", "CategoricalCrossEntropy",
+    "Checkpoint", "Clipping", "Concatenate", "ConstantRate", "ConstantThenInverse", "Constraint", "CosineDecay",
+    "CosineDistance", "CosineRestarts", "CrossEntropy", "Dense", "Descent", "Diagnosis", "Dropout", "EarlyStopping",
+    "ElasticNet", "EntropyDecomposition", "ExponentialAverage", "ExponentialDecay", "Finding", "Flatten", "Focal",
     "FunctionLoss", "GaussianNoise", "GradientCheck", "GradientErrorCurve", "HardSigmoid", "Hinge", "History",
-    "Huber", "InverseSquareRootDecay", "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer",
-    "LeakyReLU", "LearningRateSearch", "Lion", "LogCosh", "Loss", "MaxNorm", "MeanSquaredError", "MinMax",
-    "ModelCheckpoint", "ModelFileError", "Momentum", "Monitor", "MultiClassHinge", "NAdam", "Nesterov",
-    "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "Poisson", "PoissonDeviance", "PolynomialDecay",
-    "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize", "SanityReport",
-    "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize", "StepDecay", "TopK",
-    "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients", "descend", "diagnose",
-    "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "functional", "get_num_threads",
-    "gradient_error_curve", "initializers", "load", "losses", "sanity_check", "schedules", "set_num_threads",
-    "use_backend", "use_isa",
+    "Huber", "Input", "InverseSquareRootDecay", "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer",
+    "LayerNorm", "LeakyReLU", "LearningRateSearch", "Lion", "LoadReport", "LogCosh", "Loss", "MaxNorm",
+    "MeanSquaredError", "MinMax", "Model", "ModelCheckpoint", "ModelFileError", "Momentum", "Monitor",
+    "MultiClassHinge", "Multiply", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "Poisson",
+    "PoissonDeviance", "PolynomialDecay", "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer",
+    "RowNormalize", "SanityReport", "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge",
+    "Standardize", "StepDecay", "TopK", "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients",
+    "descend", "diagnose", "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "functional",
+    "get_num_threads", "gradient_error_curve", "initializers", "load", "losses", "sanity_check", "schedules",
+    "set_num_threads", "use_backend", "use_isa",
 ]

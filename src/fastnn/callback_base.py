@@ -20,7 +20,7 @@ class Callback:
 
     Attributes
     ----------
-    model : Sequential
+    model : Model
         The model that is trained.
     params : dict
         "epochs", "steps" (of an epoch), "batch_size" and "rows"; the last three are None where `fit` cannot

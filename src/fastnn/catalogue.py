@@ -6,7 +6,7 @@ in `LAYER_CASES`, every other thing is here because it is registered.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,9 @@ from .inference import adapt
 from .layers import (
     ELU,
     Activation,
+    Add,
     BatchNorm,
+    Concatenate,
     Dense,
     Dropout,
     Flatten,
@@ -29,15 +31,18 @@ from .layers import (
     LayerNorm,
     LeakyReLU,
     MinMax,
+    Multiply,
     PCAWhitening,
     PReLU,
     RowNormalize,
     Standardize,
 )
+from .layers.tensor import Input, Tensor
 from .losses import LOSSES, CrossEntropy, Loss
-from .model import Sequential
+from .model import Model
 from .optimizers import Adam
 from .regularizers import CONSTRAINTS, REGULARIZERS
+from .sequential import Sequential
 
 N_OUT = 3
 
@@ -63,7 +68,7 @@ class Case:
     kind, name : str
         "layer", "activation", "loss", ..., and which.
     layers : callable
-        Makes new layers; n_in != n_out everywhere.
+        Makes new layers; or (inputs, outputs) of a graph of them. n_in != n_out everywhere.
     input_shape : tuple of int
         Of a sample.
     covers : type, optional
@@ -82,7 +87,7 @@ class Case:
 
     kind: str
     name: str
-    layers: Callable[[], Sequence[Layer]]
+    layers: Callable[[], list[Layer] | tuple[Tensor, Tensor]]
     input_shape: tuple[int, ...] = (5,)
     covers: type[Layer] | None = None
     loss: Callable[[], Loss] = CrossEntropy
@@ -96,12 +101,13 @@ class Case:
         """Kind and name, unique."""
         return f"{self.kind} {self.name}"
 
-    def model(self, dtype: Any = "float64", seed: int = 0) -> Sequential:
+    def model(self, dtype: Any = "float64", seed: int = 0) -> Model:
         """The model, compiled; its biases are not zero, which would put ReLUs on their kinks."""
-        layers = list(self.layers())
+        made = self.layers()
+        model = Model(*made, dtype=dtype, seed=seed) if isinstance(made, tuple) else \
+            Sequential(made, self.input_shape, dtype=dtype, seed=seed)
         for i in self.frozen:
-            layers[i].trainable = False
-        model = Sequential(layers, self.input_shape, dtype=dtype, seed=seed)
+            model.layers[i].trainable = False
         model.compile(Adam(**self.clipping), self.loss())
         rng = np.random.default_rng(seed)
         for name, parameter in model.named_parameters().items():
@@ -126,12 +132,39 @@ def _last() -> Dense:
     return Dense(N_OUT, "softmax")
 
 
-_LAYERS: tuple[tuple[str, type[Layer], Callable[[], Sequence[Layer]], tuple[int, ...]], ...] = (
+def _residual() -> tuple[Tensor, Tensor]:
+    x = Input((5,))
+    h = Dense(7, "tanh")(x)
+    return x, _last()(Add()([h, Dense(7, "tanh")(h)]))
+
+
+def _gated() -> tuple[Tensor, Tensor]:
+    x = Input((5,))
+    factors = [Dense(17, "tanh")(x), Dense(17, "sigmoid")(x), Dense(17)(x)]
+    return x, _last()(Multiply()(factors))
+
+
+def _side_by_side() -> tuple[Tensor, Tensor]:
+    x = Input((5,))
+    return x, _last()(Concatenate()([Dense(3, "tanh")(x), x, Dense(15, "tanh")(x)]))
+
+
+def _shared() -> tuple[Tensor, Tensor]:
+    x, twice = Input((5,)), Dense(5, "tanh")
+    return x, _last()(twice(twice(x)))
+
+
+_LAYERS: tuple[tuple[str, type[Layer], Callable[[], Any], tuple[int, ...]], ...] = (
     ("dense", Dense, lambda: [Dense(17, "tanh"), _last()], (5,)),
     ("dense-deep", Dense, lambda: [Dense(33, "tanh"), Dense(15, "sigmoid"), _last()], (16,)),
     ("dense-relu", Dense, lambda: [Dense(31, "relu"), _last()], (32,)),
     ("dense-no-bias", Dense, lambda: [Dense(31, "tanh", use_bias=False), _last()], (4,)),
     ("dense-softmax-inside", Dense, lambda: [Dense(15, "softmax"), _last()], (7,)),
+    ("dense-in-time", Dense, lambda: [Dense(17, "tanh"), Activation("softmax"), Flatten(), _last()], (3, 5)),
+    ("dense-shared", Dense, _shared, (5,)),
+    ("add", Add, _residual, (5,)),
+    ("multiply", Multiply, _gated, (5,)),
+    ("concatenate", Concatenate, _side_by_side, (5,)),
     ("activation", Activation, lambda: [Dense(17), Activation("tanh"), _last()], (5,)),
     ("activation-first", Activation, lambda: [Activation("sigmoid"), _last()], (5,)),
     ("activation-softmax", Activation, lambda: [Dense(6), Activation("softmax"), _last()], (5,)),

@@ -21,7 +21,7 @@ from .io.records import ModelFileError, Record, read, serialize
 from .io.values import decode, encode
 
 if TYPE_CHECKING:
-    from .model import Sequential
+    from .model import Model
 
 NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
 BEST = "best.safetensors"
@@ -105,7 +105,7 @@ class Keeper:
         """Whether the training goes on with a checkpoint."""
         return self.source is not None
 
-    def start(self, model: Sequential, settings: dict[str, Any]) -> None:
+    def start(self, model: Model, settings: dict[str, Any]) -> None:
         """Take the model and what the training is, before any work; refuse to go on with another training."""
         import json
 
@@ -344,7 +344,7 @@ def _fingerprint(value: Any) -> Any:
     return [list(value.shape), value.dtype.str, crc32(value[rows].tobytes())]
 
 
-def _settings_of(model: Sequential) -> dict[str, Any]:
+def _settings_of(model: Model) -> dict[str, Any]:
     assert model.optimizer is not None and model.loss is not None
     try:
         layers: Any = model.get_config()

@@ -24,9 +24,11 @@ from .checks_arrays import (
     is_memmap,
     nonfinite_row,
 )
+from .checks_sequences import as_targets_of, as_tokens, known_shape
 from .checks_targets import as_sample_weight, as_targets, without_ignored
 
-__all__ = ["as_input", "as_sample_weight", "as_targets", "boolean", "check_finite", "check_same_length",
+__all__ = ["as_input", "as_sample_weight", "as_targets", "as_targets_of", "as_tokens", "known_shape", "boolean",
+           "check_finite", "check_same_length",
            "choice", "float_dtype", "fraction", "is_gatherable", "is_memmap", "lookup", "nonfinite_row",
            "positive_float", "positive_int", "shape_tuple", "unknown_name", "without_ignored"]
 

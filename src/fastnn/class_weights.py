@@ -121,3 +121,18 @@ def _as_weights(class_weight: Any, n_classes: int) -> np.ndarray:
         raise ValueError(f"class_weight: weights must be finite and at least 0, got {weights[wrong]:g} for "
                          f"class {wrong}")
     return weights
+
+
+def with_class_weight(model: Any, class_weight: Any, y: Any,
+                      weight: np.ndarray | None) -> np.ndarray | None:
+    """The rows' weights times those of their classes."""
+    if class_weight is None:
+        return weight
+    if not isinstance(y, np.ndarray) or len(model.output_shape) != 1:
+        raise ValueError("class_weight: expected a model with one output of shape (n_out,), a class a row; give "
+                         "rows a sample_weight instead")
+    factors = row_weights(class_weight, y, model.target_kind, model.output_shape[0])
+    weight = factors if weight is None else weight * factors
+    if not weight.any():
+        raise ValueError("class_weight: expected a weight above 0 for some class that y has; all rows have 0")
+    return weight

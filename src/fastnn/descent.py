@@ -10,7 +10,7 @@ import numpy as np
 
 from . import checks
 from .layers import Dense
-from .model import Sequential
+from .sequential import Sequential
 from .training import train_on_batch
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from . import backends
 
 if TYPE_CHECKING:
-    from .model import Sequential
+    from .model import Model
 
 
 class DivergenceError(FloatingPointError):
@@ -36,7 +36,7 @@ class DivergenceError(FloatingPointError):
 class Snapshot:
     """The numbers of a model at the start of a step, known to be finite."""
 
-    def __init__(self, model: Sequential, step: int) -> None:
+    def __init__(self, model: Model, step: int) -> None:
         started = time.perf_counter()
         self.step, self.update_count = step, model.update_count
         self.vectors = [vector.copy() for vector in _vectors(model)]
@@ -47,18 +47,18 @@ class Snapshot:
         """Whether it is `seconds` old, and copying again takes no more than `share` of the time since."""
         return time.perf_counter() - self.taken > max(seconds, self.cost / share)
 
-    def put_back(self, model: Sequential) -> None:
+    def put_back(self, model: Model) -> None:
         """Give the model these numbers again."""
         for vector, saved in zip(_vectors(model), self.vectors, strict=True):
             vector[...] = saved
         model.update_count = self.update_count
 
 
-def all_finite(model: Sequential) -> bool:
+def all_finite(model: Model) -> bool:
     """Whether everything that training changes in a model is finite."""
     return all(map(backends.all_finite, _vectors(model)))
 
 
-def _vectors(model: Sequential) -> tuple[np.ndarray, ...]:
+def _vectors(model: Model) -> tuple[np.ndarray, ...]:
     memory = model._numbers.memory
     return memory.parameters, memory.state, memory.persistent

@@ -60,7 +60,7 @@ def call(name: str, arrays: Sequence[np.ndarray | None], *, weight_sum: float = 
 
     Examples
     --------
-    >>> call("loss_sum", (np.array([1.0, 2.0]), None), weight_sum=2)
+    >>> call("loss_sum", (np.array([1.0, 2.0]), None), weight_sum=2, factor=1.0)
     1.5
     """
     schema = OPS[name]

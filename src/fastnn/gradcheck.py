@@ -192,7 +192,7 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, dt
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Compiled: the loss is part of what is checked.
     X, y : array-like
         Samples and targets, all used at once.

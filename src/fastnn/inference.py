@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checks
-from .backends import Pass
-from .compilation import DX_SLOT, X_SLOT, Compiled, Entry
+from . import bundles, checks
+from .backends import Pass, Run
+from .bundles import Bundle
+from .compilation import DX_SLOT, OUTPUT_SLOT, SLOTS, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Compiled, Entry
+from .graph import Graph
 from .layers import AdaptedLayer
 from .layers.inputs import Rows
+from .layers.tensor import Tensor
 from .optimizers import SGD
 
 if TYPE_CHECKING:
-    from .model import Sequential
+    from .model import Model
 
 SMALL = 4096  # elements of X: fewer are copied
 PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told otherwise
 
 
-def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray | None,
-                 weight: np.ndarray | None, outputs: np.ndarray | None, batch_size: int | None,
+def bind(run: Run, slot: int, bundle: Bundle | None) -> None:
+    """Bind the arrays of all inputs or outputs."""
+    for i, array in enumerate(bundles.parts(bundle)):
+        run.bind(slot + SLOTS * i, array)
+
+
+def forward_pass(compiled: Compiled, entry: Entry, X: Bundle, y: Bundle | None,
+                 weight: np.ndarray | None, outputs: Bundle | None, batch_size: int | None,
                  seed: int = 0, update_count: int = 0) -> float:
     """Run an entry without backward over all rows; the weighted mean loss, or the sum where that is wanted.
 
     A mean is taken over steps of some rows; a sum is of one step, so that penalties count once. `seed` and
     `update_count` fix what random ops draw.
     """
-    dtype = compiled.numbers.dtype
+    dtype, n = compiled.numbers.dtype, bundles.n_rows(X)
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
-    rows = min(rows, -(-len(X) // 64) * 64)  # few sizes, so that Runs are used again
+    rows = min(rows, -(-n // 64) * 64)  # few sizes, so that Runs are used again
     loss = total = 0.0
-    if X.size > SMALL and compiled.reads_direct(X, y):
+    if n * bundles.parts(X)[0][0].size > SMALL and compiled.reads_direct(X, y):
         entry = entry._replace(direct=True)
     whole = compiled.sums_rows and entry.kind != "predict"
-    with compiled.borrow(entry, rows) as run:
-        for part in _gatherable_parts(X, len(X) if whole else rows):
-            walk = Pass(len(X[part]), len(X) if whole else rows, rows,
+    with compiled.borrow(entry, rows, compiled.time(X)) as run:
+        for part in _gatherable_parts(X, n if whole else rows):
+            walk = Pass(len(range(n)[part]), n if whole else rows, rows,
                         row_weight=None if weight is None else weight[part], update_count=update_count,
                         seed=seed)
             if entry.kind != "predict":
                 walk.losses = np.zeros(walk.steps)
-            arrays = (_as_gatherable(X[part], dtype), y, weight, outputs)
-            for slot, array in enumerate(arrays):
-                run.bind(slot, array if array is None or slot == X_SLOT else array[part])
+            bind(run, X_SLOT, as_gatherable(bundles.take(X, part), dtype))
+            for slot, bundle in ((TARGET_SLOT, y), (WEIGHT_SLOT, weight), (OUTPUT_SLOT, outputs)):
+                bind(run, slot, bundles.take(bundle, part))
             run.begin(walk)
             halt = run.execute(0, walk.steps)
             if halt:
@@ -62,20 +70,20 @@ def forward_pass(compiled: Compiled, entry: Entry, X: np.ndarray, y: np.ndarray 
 class BoundModel:
     """A model on fixed samples: the loss and its gradient as functions of the live parameters.
 
-    `fastnn.Sequential.bind` makes it and looks at the samples. `part` is "" for the whole loss, "data" for
+    `fastnn.Model.bind` makes it and looks at the samples. `part` is "" for the whole loss, "data" for
     the mean over the rows alone, "penalty" for what regularizers add. Layers behave as in the next step of
     training.
     """
 
-    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> None:
+    def __init__(self, model: Model, X: Bundle, y: Bundle, weight: np.ndarray | None) -> None:
         self.model, self.X, self.y, self.weight = model, X, y, weight
 
     def loss(self, part: str = "") -> float:
         """The loss, forward only."""
         if part == "penalty":
             return self._run("loss", part)
-        entry = Entry("loss", self.y.ndim == 1, self.weight is not None, part=part)
-        model, rows = self.model, max(1, len(self.X))
+        model, rows = self.model, max(1, bundles.n_rows(self.X))
+        entry = model._compiled.entry("loss", self.y, self.weight)._replace(part=part)
         return forward_pass(model._compiled, entry, self.X, self.y, self.weight, None, rows, model.seed,
                             model.update_count)
 
@@ -90,14 +98,16 @@ class BoundModel:
         """What `loss` and `gradients` give, in one pass over the samples."""
         return self._run("gradient", ""), self.model._numbers.named_gradients()
 
-    def input_gradient(self) -> np.ndarray:
+    def input_gradient(self) -> Any:
         """The gradient of the loss for the samples, in their shape: what a saliency map shows.
 
-        It overwrites what `gradients` gave.
+        It overwrites what `gradients` gave. None stands for an input of tokens.
         """
-        dx = np.empty((len(self.X), math.prod(self.model.input_shape)), self.model.dtype)
+        compiled = self.model._compiled
+        dx = tuple(None if compiled.tokens(tensor) else np.zeros(x.shape, self.model.dtype)
+                   for x, tensor in zip(bundles.parts(self.X), compiled.graph.inputs, strict=True))
         self._run("gradient", "data", dx)
-        return dx.reshape(self.X.shape)
+        return dx if len(dx) > 1 else dx[0]
 
     def step(self) -> dict[str, np.ndarray]:
         """What a step of plain SGD at rate 1, with the optimizer's clipping, takes from each parameter.
@@ -108,7 +118,7 @@ class BoundModel:
         assert model.optimizer is not None
         before, statistics = numbers.memory.parameters.copy(), numbers.memory.persistent.copy()
         settings: dict[str, Any] = {**model.optimizer.clipping.get_config()}
-        stepping = Compiled(model.layers, numbers, model.loss, SGD(1.0, **settings))
+        stepping = Compiled(model._graph, numbers, model._losses, SGD(1.0, **settings), model._loss_weights)
         stepping.trained = numbers.trained
         try:
             self._run("train", "", compiled=stepping)
@@ -123,58 +133,73 @@ class BoundModel:
         segments = self.model._numbers.trained.segments
         return [name for name, segment in segments.items() if segment.regularizer is not None]
 
-    def _run(self, kind: str, part: str, dx: np.ndarray | None = None,
+    def _run(self, kind: str, part: str, dx: tuple[np.ndarray | None, ...] | None = None,
              compiled: Compiled | None = None) -> float:
         """Run an entry on all samples at once, at rate 1; the loss."""
-        model, weight = self.model, self.weight
-        X, y = _as_gatherable(self.X, model.dtype), self.y
-        entry = Entry(kind, y.ndim == 1, weight is not None, fused=True, part=part, dx=dx is not None)
+        model, weight, compiled = self.model, self.weight, compiled or self.model._compiled
+        X, n = as_gatherable(self.X, model.dtype), bundles.n_rows(self.X)
+        entry = compiled.entry(kind, self.y, weight, fused=True, dx=dx is not None)._replace(part=part)
         losses = np.zeros(1)
-        with (compiled or model._compiled).borrow(entry, len(X)) as run:
-            for slot, array in enumerate((X, y, weight)):
-                run.bind(slot, array)
-            run.bind(DX_SLOT, dx)
-            run.begin(Pass(len(X), len(X), len(X), row_weight=weight, rates=np.ones(1), losses=losses,
+        with compiled.borrow(entry, n, compiled.time(X)) as run:
+            for slot, bundle in ((X_SLOT, X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, weight)):
+                bind(run, slot, bundle)
+            for i, array in enumerate(dx or ()):
+                run.bind(DX_SLOT + SLOTS * i, array if array is None else array.reshape(n, -1))
+            run.begin(Pass(n, n, n, row_weight=weight, rates=np.ones(1), losses=losses,
                            update_count=model.update_count, seed=model.seed))
             run.execute(0, 1)
         return float(losses[0])
 
 
-def nonfinite_row(X: np.ndarray, y: np.ndarray | None, row: int, dtype: np.dtype) -> ValueError:
+def nonfinite_row(X: Bundle, y: Bundle | None, row: int, dtype: np.dtype) -> ValueError:
     """The error for a row of samples or targets that turned out not to be finite while it was gathered."""
+    named = [(array, name) for bundle, name in ((X, "X"), (y, "y")) for array in bundles.parts(bundle)]
     with np.errstate(over="ignore"):
-        if y is not None and np.isfinite(X[row].astype(dtype)).all():
-            return checks.nonfinite_row(y, row, "y", dtype)
-    return checks.nonfinite_row(X, row, "X", dtype)
+        for array, name in named:
+            if not np.isfinite(array[row].astype(dtype)).all():
+                return checks.nonfinite_row(array, row, name, dtype)
+    return checks.nonfinite_row(named[0][0], row, "X", dtype)
 
 
 class _Reached:
     """The rows of X as they reach a layer: what the layers below it make of them, computed when sliced."""
 
-    def __init__(self, below: Compiled, X: np.ndarray) -> None:
+    def __init__(self, below: Compiled, X: Bundle) -> None:
         self.below, self.X = below, X
 
     def __len__(self) -> int:
-        return len(self.X)
+        return bundles.n_rows(self.X)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
-        X, n_out = self.X[rows], math.prod(self.below.layers[-1].output_shape)
-        outputs = np.empty((len(X), n_out), self.below.numbers.dtype)
+        X = bundles.take(self.X, rows)
+        n = bundles.n_rows(X)
+        shape = checks.known_shape(None, self.below.graph.outputs[0].shape)
+        outputs = np.empty((n, *shape), self.below.numbers.dtype)
         forward_pass(self.below, Entry("predict", outputs=True), X, None, None, outputs, None)
-        return outputs
+        return outputs.reshape(n, -1)
 
 
-def adapt(model: Sequential, X: np.ndarray) -> None:
+def adapt(model: Model, X: Bundle) -> None:
     """Give input layers the training set's numbers, once, from the lowest up."""
-    for i, layer in enumerate(model.layers):
+    graph = model._graph
+    for node in graph.nodes:
+        layer, tensor = node.layer, node.inputs[0]
         if isinstance(layer, AdaptedLayer):
             views = {name: s.view(model._numbers.memory.persistent) for name, s in layer.persistent.items()}
             if not views["adapted"][0]:
-                below = model.layers[:i]
-                plain = not any(b.emits for b in below)
-                rows: Rows = X if plain else _Reached(Compiled(below, model._numbers), X)
+                below = graph.up_to(tensor)
+                plain = not any(b.emits for b in below.layers)
+                rows: Rows = bundles.parts(X)[_source(graph, tensor)] if plain else \
+                    _Reached(Compiled(below, model._numbers), X)
                 for name, value in layer.statistics(rows).items():
                     views[name][...] = value
+
+
+def _source(graph: Graph, tensor: Tensor) -> int:
+    """The number of the input that a tensor is, seen through layers that only reshape."""
+    while tensor.node is not None:
+        tensor = tensor.node.inputs[0]
+    return graph.inputs.index(tensor)
 
 
 def step_weights(walk: Pass) -> np.ndarray:
@@ -187,11 +212,13 @@ def step_weights(walk: Pass) -> np.ndarray:
     return np.add.reduceat(weight, np.arange(0, walk.n_rows, walk.batch))
 
 
-def _as_gatherable(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    return X if checks.is_gatherable(X) else np.ascontiguousarray(X, dtype)
+def as_gatherable(X: Bundle, dtype: np.dtype) -> Bundle:
+    """Arrays that the backends can read as they stand."""
+    return bundles.each(lambda x: x if checks.is_gatherable(x) else np.ascontiguousarray(x, dtype), X)
 
 
-def _gatherable_parts(X: np.ndarray, rows: int) -> Iterator[slice]:
+def _gatherable_parts(X: Bundle, rows: int) -> Iterator[slice]:
     """All rows at once, or a block at a time where they must be converted."""
-    step = len(X) if checks.is_gatherable(X) else rows
-    return (slice(start, min(start + step, len(X))) for start in range(0, len(X), step))
+    n = bundles.n_rows(X)
+    step = n if all(map(checks.is_gatherable, bundles.parts(X))) else rows
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))

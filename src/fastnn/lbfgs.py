@@ -10,11 +10,11 @@ import numpy as np
 from . import checks
 from .history import History
 from .inference import BoundModel, adapt
-from .model import Sequential
+from .model import Model
 from .training import with_class_weight
 
 
-def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, memory: int = 10,
+def fit_lbfgs(model: Model, X: Any, y: Any, *, max_iterations: int = 200, memory: int = 10,
               tolerance: float = 1e-6, sample_weight: Any = None, class_weight: Any = None) -> History:
     """Train on the loss of all samples with L-BFGS (Liu and Nocedal 1989), as SciPy has it.
 
@@ -23,7 +23,7 @@ def fit_lbfgs(model: Sequential, X: Any, y: Any, *, max_iterations: int = 200, m
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         The model, compiled; its optimizer is not used. float64 lets the search go further.
     X, y, sample_weight, class_weight
         As `fit` takes them.

@@ -13,7 +13,7 @@ import numpy as np
 from . import checks
 from .divergence import DivergenceError
 from .inference import adapt
-from .model import Sequential
+from .model import Model
 from .training import fit, train_on_batch
 
 SMOOTHING = 0.9  # of the losses of the range test, a running average with bias correction
@@ -71,7 +71,7 @@ class LearningRateSearch:
         return "\n".join([*lines, f"suggested learning rate: {self.suggestion:.3g}"])
 
 
-def find_learning_rate(model: Sequential, X: Any, y: Any, batch_size: int = 32, epochs: int = 1, *,
+def find_learning_rate(model: Model, X: Any, y: Any, batch_size: int = 32, epochs: int = 1, *,
                        lowest: float = 1e-7, highest: float = 10.0, steps: int = 100, trials: bool = True,
                        sample_weight: Any = None) -> LearningRateSearch:
     """A good constant learning rate for a training of so many epochs.
@@ -84,7 +84,7 @@ def find_learning_rate(model: Sequential, X: Any, y: Any, batch_size: int = 32, 
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         The model, compiled. Its optimizer begins afresh; its own learning rate plays no part.
     X, y, batch_size, epochs, sample_weight
         As for `fit`: what the suggested rate is for. A trial costs as much as that training, and there are
@@ -151,7 +151,7 @@ def find_learning_rate(model: Sequential, X: Any, y: Any, batch_size: int = 32, 
 
 
 @contextmanager
-def _put_back(model: Sequential) -> Iterator[Any]:
+def _put_back(model: Model) -> Iterator[Any]:
     """Give a function that takes the model to its beginning; leave the model as it was in the end."""
     assert model.optimizer is not None
     saved, optimizer = model.snapshot(), model.optimizer
@@ -163,7 +163,7 @@ def _put_back(model: Sequential) -> Iterator[Any]:
         model.restore(saved)
 
 
-def _range_test(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
+def _range_test(model: Model, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
                 batch_size: int, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rates that were used and the loss before each step."""
     assert model.optimizer is not None

@@ -1,37 +1,48 @@
-"""Models: layers in a row, compiled into Programs."""
+"""Models: a graph of layers, compiled into Programs."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import checks, losses, optimizers
-from .compilation import Compiled, Entry
+from . import architecture, checks, losses, optimizers
+from .bundles import in_order, one
+from .compilation import MOST_VALUES, Compiled, Entry
+from .graph import Graph, named, tensors_of
 from .history import History
 from .inference import BoundModel, forward_pass
-from .layers import InputLayer, Layer, from_config, to_config
-from .layers.base import Vectors, name_layers
-from .metrics import Metric, evaluate_all, resolve_all
-from .parameters import Numbers, assign, copies
-from .program import Layout
+from .layers import Layer
+from .layers.base import Vectors
+from .layers.tensor import Tensor
+from .metrics import Metric, resolve_all
+from .model_data import ModelData
+from .model_state import ModelState
+from .operands import Layout
+from .parameters import Numbers
+from .step_by_step import StepByStep
 
 if TYPE_CHECKING:
     from .profiling import Profile
 
 
-class Sequential:
-    """A network of layers in a row.
+class Model(ModelState, ModelData, StepByStep):
+    """A network whose layers form a graph.
+
+    Layers are called on tensors: `Input` makes the first, each call gives the next. Branches, sums of several
+    (`Add`), layers called twice, several inputs and several outputs are all calls. `Sequential` is the graph of
+    layers in a row.
 
     Parameters
     ----------
-    layers : sequence of Layer
-        First to last. A layer belongs to one model.
-    input_shape : tuple of int
-        Shape of one sample, such as ``(784,)`` or ``(28, 28)``.
+    inputs : Tensor or sequence of Tensor
+        What `Input` gave. With several, `fit` and `predict` take a list of arrays, or a dict by name.
+    outputs : Tensor or sequence of Tensor
+        What the model says. With several, targets, losses and metrics come in lists, or dicts by the name of
+        the layer that makes the output.
     dtype : {"float32", "float64"}
         Of parameters and arithmetic.
     seed : int
@@ -42,7 +53,7 @@ class Sequential:
     layers : list of Layer
         With their names; ``layer.weight`` and ``layer.bias`` are views of the parameters.
     input_shape, output_shape : tuple of int
-        Of one sample.
+        Of one sample; with several inputs or outputs a tuple of those.
     dtype : numpy.dtype
         As given.
     optimizer, loss, metrics
@@ -59,58 +70,68 @@ class Sequential:
 
     Examples
     --------
+    A residual block, and two outputs:
+
     >>> import numpy as np, fastnn as fnn
-    >>> X = np.random.default_rng(0).normal(size=(200, 2))
-    >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
-    >>> model = fnn.Sequential([fnn.Dense(16, "tanh"), fnn.Dense(2, "softmax")], input_shape=(2,), seed=0)
-    >>> model.compile(optimizer=fnn.Adam(0.02), loss="cross_entropy", metrics=["accuracy"])
-    >>> history = model.fit(X, y, epochs=60, verbose=0)
-    >>> model.evaluate(X, y)["accuracy"] > 0.95
-    True
+    >>> x = fnn.Input((4,))
+    >>> h = fnn.Dense(8, "relu")(x)
+    >>> h = fnn.Add()([h, fnn.Dense(8, "relu")(h)])
+    >>> kind = fnn.Dense(3, "softmax", name="kind")(h)
+    >>> size = fnn.Dense(1, name="size")(h)
+    >>> model = fnn.Model(x, [kind, size])
+    >>> model.compile("adam", loss={"kind": "cross_entropy", "size": "squared_error"},
+    ...               loss_weights={"size": 0.5}, metrics={"kind": ["accuracy"]})
+    >>> X = np.random.default_rng(0).standard_normal((50, 4))
+    >>> history = model.fit(X, {"kind": X[:, :3].argmax(1), "size": X.sum(1)}, epochs=2, verbose=0)
+    >>> list(history.history)
+    ['loss', 'kind_accuracy']
+    >>> [y.shape for y in model.predict(X)]
+    [(50, 3), (50, 1)]
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: tuple[int, ...], dtype: Any = "float32",
-                 seed: int = 0) -> None:
-        self.layers = list(layers)
-        if not self.layers:
-            raise ValueError("layers: expected at least one layer, got none")
-        for layer in self.layers:
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layers: expected fastnn layers, got {type(layer).__name__}")
-            if layer.input_shape:
-                raise ValueError(f"layers: {layer!r} already belongs to a model; make a new one "
-                                 "(or model.copy())")
-        self.input_shape = checks.shape_tuple("input_shape", input_shape)
-        self.dtype = checks.float_dtype("dtype", dtype)
-        self.seed = checks.positive_int("seed", seed, minimum=0)
-        self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
-        self.metrics: list[Metric] = []
-        self.history = History()
-        self.stop_training = False
-        self.update_count = self.shuffles = 0  # steps, and passes drawn from the shuffling generator
-        self._build()
+    def __init__(self, inputs: Tensor | Sequence[Tensor], outputs: Tensor | Sequence[Tensor],
+                 dtype: Any = "float32", seed: int = 0) -> None:
+        self._build(Graph(tensors_of("inputs", inputs), tensors_of("outputs", outputs)), dtype, seed)
 
     # ---- construction ----
 
-    def _build(self) -> None:
-        name_layers(self.layers)
-        vectors, shape = Vectors(Layout(self.dtype), Layout(self.dtype)), self.input_shape
-        for i, layer in enumerate(self.layers):
-            if isinstance(layer, InputLayer) and any(below.segments for below in self.layers[:i]):
-                raise ValueError(f"layers: {layer!r} must come before every layer with weights")
-            layer.build(shape, vectors)
-            shape = layer.output_shape
-        if len(shape) != 1:
-            raise ValueError("layers: the last layer must give one row of outputs a sample, got shape "
-                             f"{shape}; end with Flatten or Dense")
-        self.output_shape = shape
+    def _build(self, graph: Graph, dtype: Any, seed: int) -> None:
+        for layer in graph.layers:
+            if layer.owned:
+                raise ValueError(f"layers: {layer!r} already belongs to a model; make a new one "
+                                 "(or model.copy())")
+        if max(len(graph.inputs), len(graph.outputs)) > MOST_VALUES:
+            raise ValueError(f"inputs, outputs: expected at most {MOST_VALUES} of each, got {len(graph.inputs)} "
+                             f"and {len(graph.outputs)}")
+        if any(tensor.node is not None for tensor in graph.inputs):
+            raise ValueError("inputs: expected what fastnn.Input gave, got the output of a layer; model.cut takes "
+                             "a part of a model")
+        self._graph = graph
+        self.layers = graph.layers
+        self.dtype = checks.float_dtype("dtype", dtype)
+        self.seed = checks.positive_int("seed", seed, minimum=0)
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: Any = None
+        self.metrics: Any = []
+        self.history = History()
+        self.stop_training = False
+        self.update_count = self.shuffles = 0  # steps, and passes drawn from the shuffling generator
+        vectors = Vectors(Layout(self.dtype), Layout(self.dtype))
+        graph.build(vectors)
+        self.input_names = named([tensor.given_name for tensor in graph.inputs], "input")
+        self.output_names = named([tensor.name for tensor in graph.outputs], "output")
+        self.input_shape: Any = one(tuple(tensor.shape for tensor in graph.inputs))
+        self.output_shape: Any = one(tuple(tensor.shape for tensor in graph.outputs))
         self._numbers = Numbers(vectors.parameters, vectors.persistent)
         self._training = threading.Lock()
-        self._compiled = Compiled(self.layers, self._numbers)
+        self._losses: tuple[losses.Loss, ...] = ()
+        self._loss_weights: list[float] = []
+        self._metrics: list[list[Metric]] = [[] for _ in graph.outputs]
+        self._compiled = Compiled(graph, self._numbers)
         parameters, persistent = self._numbers.memory.parameters, self._numbers.memory.persistent
         rng = np.random.default_rng([self.seed, 0])
         for layer in self.layers:
+            layer.owned = True
             views = {name: s.view(parameters) for name, s in layer.segments.items()}
             for name, view in views.items():
                 setattr(layer, name, view)
@@ -118,9 +139,8 @@ class Sequential:
             for name, value in layer.initial(rng).items() if self._numbers.wants_values else ():
                 views[name][...] = value
 
-    def compile(self, optimizer: str | optimizers.Optimizer = "adam",
-                loss: str | losses.Loss | Callable = "cross_entropy",
-                metrics: Sequence[str | Callable] = ()) -> None:
+    def compile(self, optimizer: str | optimizers.Optimizer = "adam", loss: Any = "cross_entropy",
+                metrics: Any = (), loss_weights: Any = None) -> None:
         """Choose how the model is trained; forgets the optimizer's state, keeps the weights.
 
         Layers with ``trainable = False`` are frozen from here on (`fastnn.layers.Layer`).
@@ -129,11 +149,15 @@ class Sequential:
         ----------
         optimizer : str or Optimizer
             A name gives the default settings.
-        loss : str, Loss or callable
+        loss : str, Loss, callable or None
             A name of `fastnn.losses.LOSSES` or `ALIASES`; a `Loss`, such as ``fnn.Huber(delta=2.0)``; or a
-            function of (output, target) that returns (value, gradient), see `fastnn.FunctionLoss`.
+            function of (output, target) that returns (value, gradient), see `fastnn.FunctionLoss`. With several
+            outputs a list or a dict by output, or one for all. None: the model is trained step by step alone.
         metrics : sequence of str or callable
-            Names of `fastnn.metrics`, or functions of (targets, outputs).
+            Names of `fastnn.metrics`, or functions of (targets, outputs). With several outputs a dict by output,
+            or one sequence for all; the logs call them ``<output>_<metric>``.
+        loss_weights : sequence or dict of float, optional
+            What each output's loss is multiplied by in the sum; 1 for those left out.
 
         Raises
         ------
@@ -142,44 +166,53 @@ class Sequential:
         """
         self.optimizer = optimizers.get(optimizer)
         self.optimizer.check_names(self._numbers.parameters.segments)
-        self.loss = losses.get(loss)
-        self.loss.op(self.layers[-1].activation, self.output_shape[0])
-        self.metrics = resolve_all(metrics)
+        several = isinstance(loss, (Mapping, list, tuple))
+        given = self._per_output("loss", loss) if several else [loss] * len(self.output_names)
+        chosen = () if loss is None else tuple(map(losses.get, given))
+        if len({each.reduction for each in chosen}) > 1:
+            raise ValueError("loss: expected the same reduction for all outputs, got "
+                             f"{[each.reduction for each in chosen]}")
+        self._metrics = [resolve_all(each) for each in (
+            self._per_output("metrics", metrics, ()) if isinstance(metrics, Mapping) else
+            [metrics] * len(self.output_names))]
+        self._losses = chosen
+        self._loss_weights = [checks.positive_float("loss_weights", weight, allow_zero=True) for weight in (
+            self._per_output("loss_weights", {} if loss_weights is None else loss_weights, 1.0))]
+        self.loss = one(chosen) if len(chosen) < 2 else dict(zip(self.output_names, chosen, strict=True))
+        self.metrics = one(tuple(self._metrics)) if len(self._metrics) < 2 else \
+            dict(zip(self.output_names, self._metrics, strict=True))
         self.update_count = 0
-        self._compiled = Compiled(self.layers, self._numbers, self.loss, self.optimizer)
+        self._compiled = Compiled(self._graph, self._numbers, chosen, self.optimizer,
+                                  self._loss_weights[:len(chosen)])
+        self._alone = [Compiled(self._graph.up_to(tensor), self._numbers, [each])
+                       for tensor, each in zip(self._graph.outputs, chosen, strict=True)] if len(chosen) > 1 else []
         self._numbers.train_only(self._compiled.trained)
 
-    def _require_compiled(self) -> losses.Loss:
-        if self.loss is None:
-            raise RuntimeError("the model is not compiled: call model.compile(optimizer=..., loss=...) first")
-        return self.loss
-
-    @property
-    def target_kind(self) -> str:
-        """What targets are: a kind of `fastnn.checks.as_targets`."""
-        return self._require_compiled().target_kind(self.layers[-1].activation, self.output_shape[0])
+    def _per_output(self, what: str, given: Any, default: Any = None) -> list[Any]:
+        """One thing for each output, from a list or a dict by name; what is left out is the default."""
+        return in_order(what, given, self.output_names, default)
 
     # ---- prediction ----
 
-    def predict(self, X: Any, batch_size: int | None = None) -> np.ndarray:
-        """The network's outputs, as the last layer gives them.
+    def predict(self, X: Any, batch_size: int | None = None) -> Any:
+        """The network's outputs, as the last layers give them.
 
         Parameters
         ----------
         X : array_like, shape (n, *input_shape)
-            The samples.
+            The samples; with several inputs a list of arrays, or a dict by name.
         batch_size : int, optional
             Rows worked on at a time; bounds memory, never changes a bit of the result.
 
         Returns
         -------
-        ndarray, shape (n, n_out)
-            In the model's dtype.
+        ndarray, shape (n, *output_shape)
+            In the model's dtype; with several outputs a tuple of arrays.
         """
         if batch_size is None and (outputs := self._compiled.quick_predict(X)) is not None:
             return outputs
-        X = checks.as_input(X, self.input_shape, self.dtype)
-        outputs = np.empty((len(X), *self.output_shape), self.dtype)
+        X = self._inputs(X)
+        outputs = self._empty_outputs(X)
         forward_pass(self._compiled, Entry("predict", outputs=True), X, None, None, outputs, batch_size)
         return outputs
 
@@ -199,23 +232,18 @@ class Sequential:
         Returns
         -------
         dict of str to float
-            "loss" and each metric by name.
+            "loss" and each metric by name; with several outputs also the loss of each, ``<output>_loss``.
         """
         X, y, weight = self._checked(X, y, sample_weight)
-        outputs = np.empty((len(X), *self.output_shape), self.dtype) if self.metrics else None
-        entry = Entry("evaluate", y.ndim == 1, weight is not None, outputs is not None)
-        loss = forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size)
-        return {"loss": loss, **evaluate_all(self.metrics, y, outputs)}
-
-    def _checked(self, X: Any, y: Any, sample_weight: Any, names: tuple[str, str] = ("X", "y"),
-                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        kind, ignore_label = self.target_kind, self._require_compiled().ignore_label
-        X = checks.as_input(X, self.input_shape, self.dtype, names[0])
-        checks.check_finite(X, names[0], self.dtype)
-        y = checks.as_targets(y, kind, self.output_shape[0], len(X), self.dtype, names[1],
-                              ignore_label)
-        weight = checks.as_sample_weight(sample_weight, len(X))
-        return X, y, weight if ignore_label is None else checks.without_ignored(weight, y, names[1])
+        outputs = self._empty_outputs(X) if any(self._metrics) else None
+        entry = self._compiled.entry("evaluate", y, weight, outputs=outputs is not None)
+        results = {"loss": forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size)}
+        if len(self.output_names) > 1:
+            for i, name in enumerate(self.output_names):
+                alone = self._alone[i]
+                part = alone.entry("evaluate", y[i], weight)._replace(part="data")
+                results[f"{name}_loss"] = forward_pass(alone, part, X, y[i], weight, None, batch_size)
+        return results | self._evaluate_metrics(y, outputs)
 
     def bind(self, X: Any, y: Any, sample_weight: Any = None) -> BoundModel:
         """The loss on fixed samples as a function of the parameters, with its gradient.
@@ -289,66 +317,23 @@ class Sequential:
         from .profiling import profile
         return profile(self, X, y, batch_size, **settings)
 
-    # ---- parameters ----
-
-    def named_parameters(self) -> dict[str, np.ndarray]:
-        """Every parameter by name, as a writable view.
-
-        Examples
-        --------
-        >>> import fastnn as fnn
-        >>> model = fnn.Sequential([fnn.Dense(4, "relu"), fnn.Dense(1)], input_shape=(3,))
-        >>> list(model.named_parameters())
-        ['dense.weight', 'dense.bias', 'dense_1.weight', 'dense_1.bias']
-        """
-        return self._numbers.named_parameters()
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and persistent arrays, by name."""
-        return copies(self._numbers.all_arrays())
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Set parameters and persistent arrays from what `state_dict` gave.
-
-        Raises
-        ------
-        ValueError
-            If names or shapes do not match; then nothing is changed.
-        """
-        assign(self._numbers.all_arrays(), state, "state")
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the parameters, in the order of the layers."""
-        return list(copies(self.named_parameters()).values())
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set the parameters from a list such as `get_weights` gives.
-
-        Raises
-        ------
-        ValueError
-            If number or shapes do not match; then nothing is changed.
-        """
-        views = self.named_parameters()
-        if len(weights) != len(views):
-            raise ValueError(f"weights: expected {len(views)} arrays ({', '.join(views)}), "
-                             f"got {len(weights)}")
-        assign(views, dict(zip(views, weights, strict=True)), "weights")
-
     # ---- the model as a whole ----
+
+    def get_layer(self, name: str) -> Layer:
+        """The layer of a name."""
+        return checks.lookup("layer", name, {layer.name: layer for layer in self.layers})
 
     def get_config(self) -> dict[str, Any]:
         """Everything but the numbers, as plain data."""
-        return {"layers": [to_config(layer) for layer in self.layers],
-                "input_shape": list(self.input_shape), "dtype": self.dtype.name, "seed": self.seed}
+        return {**architecture.graph_config(self._graph), "dtype": self.dtype.name, "seed": self.seed}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Sequential:
+    def from_config(cls, config: dict[str, Any]) -> Model:
         """A new model from `get_config`."""
-        layers = [from_config(c) for c in config["layers"]]
-        return cls(layers, tuple(config["input_shape"]), config["dtype"], config["seed"])
+        inputs, outputs = architecture.tensors_from_config(config)
+        return Model(inputs, outputs, config["dtype"], config["seed"])
 
-    def copy(self, dtype: Any = None) -> Sequential:
+    def copy(self, dtype: Any = None) -> Any:
         """An independent copy, with the optimizer's state.
 
         Parameters
@@ -357,32 +342,24 @@ class Sequential:
             Of the copy; by default the model's.
         """
         other = self.from_config(self.get_config() | {"dtype": np.dtype(dtype or self.dtype).name})
-        if self.loss is not None and self.optimizer is not None:
-            other.compile(copy.deepcopy(self.optimizer), copy.deepcopy(self.loss), list(self.metrics))
+        if self.optimizer is not None:
+            other.compile(copy.deepcopy(self.optimizer), *self._compile_settings())
         other.restore(self.snapshot())
         return other
 
-    def snapshot(self) -> dict[str, Any]:
-        """Copies of everything that training changes: what `restore` takes back."""
-        return {"arrays": self.state_dict(), "states": [copies(views) for views in self._numbers.states()],
-                "update_count": self.update_count, "shuffles": self.shuffles,
-                "history": copy.deepcopy(self.history)}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Go back to a `snapshot` of this model or of one with the same layers."""
-        self.load_state_dict(snapshot["arrays"])
-        self._numbers.set_states(snapshot["states"], self.optimizer.initial_states if self.optimizer else ())
-        self.update_count, self.shuffles = snapshot["update_count"], snapshot["shuffles"]
-        self.history = copy.deepcopy(snapshot["history"])
+    def _compile_settings(self) -> tuple[Any, Any, Any]:
+        """What `compile` took after the optimizer, for another model."""
+        metrics = dict(zip(self.output_names, map(list, self._metrics), strict=True))
+        return copy.deepcopy(list(self._losses)) or None, metrics, list(self._loss_weights)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"config": self.get_config(), "snapshot": self.snapshot(), "optimizer": self.optimizer,
-                "loss": self.loss, "metrics": self.metrics}
+                "settings": self._compile_settings() if self.optimizer is not None else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = self.from_config(state["config"]).__dict__
-        if state["loss"] is not None:
-            self.compile(state["optimizer"], state["loss"], state["metrics"])
+        if state["settings"] is not None:
+            self.compile(state["optimizer"], *state["settings"])
         self.restore(state["snapshot"])
 
     def save(self, path: Any) -> None:

@@ -47,9 +47,6 @@ def strides_of(shape: Sequence[int | str], dtype: np.dtype) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-LAYOUTS = ("rows", "time", "lanes")
-
-
 @dataclass(frozen=True)
 class Operand:
     """An array of a Program.

@@ -18,7 +18,7 @@ def finish(builder: Builder, *, fuse_update: bool = True) -> Program:
     ops = mark_barriers(ops)
     blockable = not any(o.name == "dense_backward_update" for o in ops)
     return Program(tuple(ops), builder.parameters, builder.persistent, builder.n_slots, blockable,
-                   builder.sums_rows, builder.probes)
+                   builder.sums_rows, builder.probes, builder.time)
 
 
 def fuse_slopes(ops: list[Op]) -> list[Op]:

@@ -11,7 +11,7 @@ import numpy as np
 from . import backends, checks
 from .backends import Pass
 from .compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
-from .model import Sequential
+from .model import Model
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ class Profile:
         return "\n".join(lines)
 
 
-def profile(model: Sequential, X: Any, y: Any, batch_size: int = 32, *, sample_weight: Any = None,
+def profile(model: Model, X: Any, y: Any, batch_size: int = 32, *, sample_weight: Any = None,
             seconds: float = 0.2) -> Profile:
     """Time the ops of a training step on a copy of the model.
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         The model, compiled; it is not changed.
     X, y, sample_weight : array_like
         As `fit` takes them.

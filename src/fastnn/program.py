@@ -105,6 +105,7 @@ class Program:
     `parameters` and `persistent` describe the vectors they run on. `blockable`: a step's rows may be run a
     block at a time, adding up gradients. `sums_rows`: a step's loss is the sum over its rows, not their mean.
     `probes`: arena operands by layer and role that are left alone until the block ends, for ``Run.view``.
+    `time`: steps in time, 0 where nothing is a sequence, None where the input says.
     """
 
     ops: tuple[Op, ...]
@@ -114,7 +115,13 @@ class Program:
     blockable: bool = True
     sums_rows: bool = False
     probes: Mapping[tuple[str, str], Operand] = field(default_factory=dict)
+    time: int | None = 0
     cache: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def n_forward(self) -> int:
+        """How many ops come before the backward ones."""
+        return next((i for i, o in enumerate(self.ops) if o.phase >= Phase.BACKWARD), len(self.ops))
 
     def plan(self, rows: int, time: int = 1) -> Plan:
         """Lay the arena out: slots whose lives do not overlap may share bytes. First fit, largest first.
@@ -176,10 +183,14 @@ class Builder:
         self.ops: list[Op] = []
         self.made_gradients: set[tuple[int, int, int]] = set()  # of parameters, by ops of the backward phase
         self.n_slots = 0
+        self.time: int | None = 0  # steps; 0: nothing is a sequence, None: as many as the input has
+        self.masks: dict[tuple[int, int, int], Operand] = {}
         self.phase = Phase.FORWARD
         self.layer = ""
         self.saved: dict = {}  # what a layer's backward needs of its forward
-        self.losses: list[tuple[Operand, Operand | None]] = []  # (row_loss, weight) to be summed
+        self.losses: list[tuple[Operand, Operand | None]] = []  # (row_loss, weight) to be summed,
+        self.loss_factors: list[float] = []  # each times this
+        self.updates = False  # a step of training, which running statistics follow
         self.sums_rows = False  # the loss of a step is that sum; else divided by the sum of the weights
         self.stores_outputs = False  # somebody wants to see what the network says
 
@@ -189,6 +200,8 @@ class Builder:
         dtype = np.dtype(self.dtype if dtype is None else dtype)
         self.n_slots += 1
         strides = strides_of(shape, dtype)
+        if shape[0] == "BT":
+            layout = "time"
         if layout == "lanes":
             h, w, c = (int(n) for n in shape[1:])
             strides = h * w * c * PAD, w * c * PAD, c * PAD, PAD
@@ -197,6 +210,27 @@ class Builder:
     def like(self, operand: Operand) -> Operand:
         """A new array of the arena, of an operand's shape and layout."""
         return self.arena(operand.shape, operand.dtype, operand.layout)
+
+    def mask_of(self, x: Operand) -> Operand | None:
+        """The mask ("BT",) of a value in time: 1 for the steps that a sequence has, else 0; None: it has all."""
+        return self.masks.get(x.place())
+
+    def set_mask(self, y: Operand, mask: Operand) -> None:
+        """Say which steps in time of a value count."""
+        self.masks[y.place()] = mask
+
+    def set_time(self, steps: int | None) -> None:
+        """Say how many steps in time there are; None: as many as the input has.
+
+        Raises
+        ------
+        ValueError
+            If another layer says otherwise.
+        """
+        if self.time not in (0, steps):
+            raise ValueError(f"layer {self.layer!r}: expected {self.time} steps in time, which the layers before "
+                             f"it have, got {steps}; all recurrent layers of a model see the same number of steps")
+        self.time = steps
 
     def probe(self, role: str, operand: Operand) -> None:
         """Let a run that looks inside see an operand: the layer's "output", "pre_activation" or "delta", the
@@ -211,8 +245,9 @@ class Builder:
 
     def bound(self, index: int, shape: tuple[int | str, ...], dtype: DType) -> Operand:
         """The array that the caller binds as number `index`."""
-        width = math.prod(int(n) for n in shape[1:])
-        return Operand(Space.BOUND, np.dtype(dtype), shape, (width, 1)[:len(shape)], index=index)
+        width = math.prod(int(n) for n in shape[1:] if n != "T")
+        strides = (width, 1) if "T" not in shape else (0, width, 1)  # the core asks the array for the first
+        return Operand(Space.BOUND, np.dtype(dtype), shape, strides[:len(shape)], index=index)
 
     def parameter(self, segment: Segment) -> Operand:
         """A parameter array."""

@@ -10,24 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from . import checks
+from . import bundles, checks
 from .backends import Halt, Pass, permutation
+from .bundles import Bundle
 from .callbacks import Callback, CallbackList, ProgressBar
 from .checkpoints import Checkpoint, Keeper, describe_data, make_keeper
-from .class_weights import row_weights
-from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
+from .class_weights import with_class_weight
+from .compilation import OUTPUT_SLOT, TARGET_SLOT, WEIGHT_SLOT, X_SLOT
 from .divergence import DivergenceError, Snapshot, all_finite
 from .history import History, RunningLoss
-from .inference import adapt, nonfinite_row, step_weights
+from .inference import adapt, bind, nonfinite_row, step_weights
 from .interrupts import deferred_interrupt
-from .metrics import evaluate_all
-from .model import Sequential
+from .model import Model
 
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
 SNAPSHOT_SHARE = 0.01  # of the time of training that copying the last good numbers may take
 
 
-def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: int = 1, *,
+def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int = 1, *,
         validation_split: float = 0.0, validation_data: tuple | None = None, sample_weight: Any = None,
         class_weight: Any = None, shuffle: bool = True,
         callbacks: Iterable[Callback] | Callback | None = None, verbose: int = 1,
@@ -37,7 +37,7 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         The model, compiled.
     X : array_like, shape (n, *input_shape)
         Samples. Arrays of float32, float64 and integers are read where they are, row by row, a
@@ -122,26 +122,27 @@ def fit(model: Sequential, X: Any, y: Any = None, batch_size: int = 32, epochs: 
     else:
         batch_size = checks.positive_int("batch_size", batch_size)
         X, y, weight = model._checked(X, y, sample_weight)
-        held_out = int(len(X) * checks.fraction("validation_split", validation_split))
+        n = bundles.n_rows(X)
+        held_out = int(n * checks.fraction("validation_split", validation_split))
         if held_out:
-            validation = tuple(a if a is None else a[len(X) - held_out:] for a in (X, y, weight))
-            X, y, weight = (a if a is None else a[:len(a) - held_out] for a in (X, y, weight))
+            validation = tuple(bundles.take(a, slice(n - held_out, n)) for a in (X, y, weight))
+            X, y, weight = (bundles.take(a, slice(n - held_out)) for a in (X, y, weight))
         weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
-        source = _Arrays(model, X, y, weight, min(batch_size, len(X)), shuffle)
+        source = _Arrays(model, X, y, weight, min(batch_size, n - held_out), shuffle)
     with _alone(model), deferred_interrupt() as interrupted:
         if keeper.active:
             keeper.start(model, {**source.settings(), **describe_data(validation=validation)})
         return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted, keeper)
 
 
-def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None,
+def train_on_batch(model: Model, X: Any, y: Any, sample_weight: Any = None,
                    class_weight: Any = None) -> dict[str, float]:
     """Take one step on one batch; returns {"loss": ...} as it was before the step.
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         The model, compiled.
     X, y, sample_weight, class_weight
         As `fit` takes them; all rows are one batch.
@@ -152,12 +153,12 @@ def train_on_batch(model: Sequential, X: Any, y: Any, sample_weight: Any = None,
         weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
         totals = RunningLoss(model._compiled.sums_rows)
-        source = _Arrays(model, X, y, weight, len(X), False)
+        source = _Arrays(model, X, y, weight, bundles.n_rows(X), False)
         source.run_epoch(0, totals, CallbackList([]), interrupted, Keeper())
         return {"loss": totals.loss()}
 
 
-def _validation(model: Sequential, data: tuple | None, split: float) -> tuple | None:
+def _validation(model: Model, data: tuple | None, split: float) -> tuple | None:
     if data is None:
         return None
     if split:
@@ -168,20 +169,8 @@ def _validation(model: Sequential, data: tuple | None, split: float) -> tuple | 
     return model._checked(data[0], data[1], weight, ("validation X", "validation y"))
 
 
-def with_class_weight(model: Sequential, class_weight: Any, y: np.ndarray,
-                      weight: np.ndarray | None) -> np.ndarray | None:
-    """The rows' weights times those of their classes."""
-    if class_weight is None:
-        return weight
-    factors = row_weights(class_weight, y, model.target_kind, model.output_shape[0])
-    weight = factors if weight is None else weight * factors
-    if not weight.any():
-        raise ValueError("class_weight: expected a weight above 0 for some class that y has; all rows have 0")
-    return weight
-
-
 @contextmanager
-def _alone(model: Sequential) -> Iterator[None]:
+def _alone(model: Model) -> Iterator[None]:
     """Refuse a second thread that trains the same model."""
     if not model._training.acquire(blocking=False):
         raise RuntimeError("this model is being trained in another thread; train a model.copy() instead")
@@ -191,7 +180,7 @@ def _alone(model: Sequential) -> Iterator[None]:
         model._training.release()
 
 
-def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validation: tuple | None,
+def _train(model: Model, source: _Arrays | _Batches, epochs: int, validation: tuple | None,
            callbacks: CallbackList, interrupted: list[bool], keeper: Keeper) -> History:
     model.stop_training = False
     model.history = History()
@@ -224,17 +213,19 @@ def _train(model: Sequential, source: _Arrays | _Batches, epochs: int, validatio
 class _Arrays:
     """Rows of arrays, in a new order each epoch."""
 
-    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
+    def __init__(self, model: Model, X: Bundle, y: Bundle, weight: np.ndarray | None,
                  batch: int, shuffle: bool) -> None:
         self.model, self.X, self.y, self.weight = model, X, y, weight
         self.batch, self.shuffle = batch, shuffle
-        self.rows, self.steps = len(X), -(-len(X) // batch)
+        self.rows = bundles.n_rows(X)
+        self.steps, self.time = -(-self.rows // batch), model._compiled.time(X)
         self.rates, self.momenta, self.losses = (np.zeros(self.steps) for _ in range(3))
         self.block = model._compiled.block_rows(batch)
-        self.staged = not checks.is_gatherable(X)
-        self.outputs = np.empty((self.rows, *model.output_shape), model.dtype) if model.metrics else None
-        self.entry = Entry("train", y.ndim == 1, weight is not None, self.outputs is not None,
-                           self.block == batch, not shuffle and model._compiled.reads_direct(X, y))
+        self.staged = not all(map(checks.is_gatherable, bundles.parts(X)))
+        self.outputs = model._empty_outputs(X) if any(model._metrics) else None
+        self.entry = model._compiled.entry(
+            "train", y, weight, outputs=self.outputs is not None, fused=self.block == batch,
+            direct=not shuffle and model._compiled.reads_direct(X, y))
         self.chunk = 1  # steps of the next chunk
         self.first_step = 0  # of the epoch, where these rows are one batch of an iterable
 
@@ -257,7 +248,7 @@ class _Arrays:
         walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses,
                     seed=self.model.seed, momenta=self.momenta)
         weights = step_weights(walk)
-        with self.model._compiled.borrow(self.entry, self.block) as run:
+        with self.model._compiled.borrow(self.entry, self.block, self.time) as run:
             self._bind(run, walk, step)
             good = Snapshot(self.model, step)
             while step < self.steps:
@@ -287,20 +278,20 @@ class _Arrays:
                     break
             self._require_finite_parameters(run, walk, good, step, epoch)
         if self.outputs is not None:
-            targets = self.y if order is None else self.y[order]
-            seen = min(step * self.batch, self.rows)
-            logs |= evaluate_all(self.model.metrics, targets[:seen], self.outputs[:seen])
+            seen = slice(min(step * self.batch, self.rows))
+            targets = bundles.take(self.y, seen if order is None else order[seen])
+            logs |= self.model._evaluate_metrics(targets, bundles.take(self.outputs, seen))
         return logs
 
-    def _outputs_of(self, steps: int) -> np.ndarray | None:
+    def _outputs_of(self, steps: int) -> Bundle | None:
         """What metrics need of the steps so far."""
-        return None if self.outputs is None else self.outputs[:steps * self.batch]
+        return bundles.take(self.outputs, slice(steps * self.batch))
 
     def _bind(self, run: Any, walk: Pass, step: int) -> None:
         walk.update_count = self.model.update_count - step  # at the pass's first
-        for slot, array in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight),
-                            (OUTPUT_SLOT, self.outputs)):
-            run.bind(slot, None if slot == X_SLOT and self.staged else array)
+        for slot, bundle in ((X_SLOT, None if self.staged else self.X), (TARGET_SLOT, self.y),
+                             (WEIGHT_SLOT, self.weight), (OUTPUT_SLOT, self.outputs)):
+            bind(run, slot, bundle)
         run.begin(walk)
 
     def _chunk(self, run: Any, walk: Pass, step: int, end: int, check: bool = False) -> Halt | None:
@@ -319,12 +310,13 @@ class _Arrays:
     def _staged_chunk(self, run: Any, walk: Pass, step: int, end: int, check: bool) -> Halt | None:
         first, last = step * self.batch, min(end * self.batch, self.rows)
         rows = slice(first, last) if walk.index is None else walk.index[first:last]
-        arrays = [np.ascontiguousarray(self.X[rows], self.model.dtype), self.y[rows],
-                  None if self.weight is None else self.weight[rows],
-                  None if self.outputs is None else self.outputs[first:last]]
-        for slot, array in enumerate(arrays):
-            run.bind(slot, array)
-        run.begin(Pass(last - first, self.batch, self.block, None, arrays[WEIGHT_SLOT], self.rates[step:end],
+        X = bundles.each(lambda x: x[rows] if checks.is_gatherable(x) else
+                         np.ascontiguousarray(x[rows], self.model.dtype), self.X)
+        weight = bundles.take(self.weight, rows)
+        for slot, bundle in ((X_SLOT, X), (TARGET_SLOT, bundles.take(self.y, rows)), (WEIGHT_SLOT, weight),
+                             (OUTPUT_SLOT, bundles.take(self.outputs, slice(first, last)))):
+            bind(run, slot, bundle)
+        run.begin(Pass(last - first, self.batch, self.block, None, weight, self.rates[step:end],
                        self.losses[step:end], self.model.update_count, self.model.seed,
                        self.momenta[step:end]))
         halt = run.execute(0, end - step, check=check)
@@ -368,7 +360,7 @@ class _Batches:
     rows: int | None = None
     batch: int | None = None
 
-    def __init__(self, model: Sequential, batches: Iterable, class_weight: Any = None) -> None:
+    def __init__(self, model: Model, batches: Iterable, class_weight: Any = None) -> None:
         if not isinstance(batches, Iterable) or isinstance(batches, np.ndarray):
             raise TypeError("y: expected targets; without y, X must be an iterable of (X, y) batches, "
                             f"got {type(batches).__name__}")
@@ -397,7 +389,7 @@ class _Batches:
             X, y, weight = self.model._checked(batch[0], batch[1], batch[2] if len(batch) == 3 else None)
             weight = with_class_weight(self.model, self.class_weight, y, weight)
             adapt(self.model, X)
-            arrays = _Arrays(self.model, X, y, weight, len(X), False)
+            arrays = _Arrays(self.model, X, y, weight, bundles.n_rows(X), False)
             arrays.first_step = step
             logs = arrays.run_epoch(epoch, totals, CallbackList([]), interrupted, Keeper())
             if arrays.outputs is not None:
@@ -413,6 +405,6 @@ class _Batches:
             raise ValueError(f"X: expected at least one batch in epoch {epoch}, got none; a generator can be "
                              "walked only once, so pass a list or an object whose __iter__ starts anew")
         if seen:
-            targets, outputs = (np.concatenate(parts) for parts in zip(*seen, strict=True))
-            logs |= evaluate_all(self.model.metrics, targets, outputs)
+            targets, outputs = (bundles.joined(parts) for parts in zip(*seen, strict=True))
+            logs |= self.model._evaluate_metrics(targets, outputs)
         return logs

@@ -263,8 +263,9 @@ def permutation(seed: list[int], n: int) -> np.ndarray:
 
 
 def make_run(program: Program, memory: Memory, rows: int, time: int = 1) -> Run:
-    """A Run of the current backend for blocks of at most `rows` rows, and sequences of `time` steps."""
-    return (NumpyRun if _current == "numpy" else native.NativeRun)(program, memory, rows, time)
+    """A Run of the current backend for blocks of at most `rows` rows, and sequences of `time` steps where the
+    Program does not say how many."""
+    return (NumpyRun if _current == "numpy" else native.NativeRun)(program, memory, rows, program.time or time)
 
 
 def make_quick_predict(program: Program, memory: Memory, input_shape: tuple[int, ...], n_out: int,

@@ -105,6 +105,7 @@ class NativeRun:
         self.state.set_calls(self.calls)
         self.state.set_rows(rows, rows, rows)
         self.state.set_sum_rows(program.sums_rows)
+        self.teams: dict[tuple[int, int], TeamSize] = {}  # of parts of a step
         self.threads = 1  # of the last steps
         self.isa, self.workspace_threads = "", 0
 
@@ -154,11 +155,23 @@ class NativeRun:
             first_step += steps
         return None
 
-    def _execute(self, first_step: int, last_step: int, threads: int, check: bool) -> Halt | None:
+    def execute_ops(self, first: int, last: int) -> None:
+        """Run the ops [first, last) of the pass's first step, which is one block."""
+        team = self.teams.setdefault((first, last), TeamSize())
+        most = 1 if self.step_flops < SERIAL_FLOPS else core.max_threads()
+        self._prepare(most)
+        self.state.set_rows(self.walk.n_rows, self.walk.batch, self.walk.block)
+        threads, _ = team.next(most, 1)
+        started = time.perf_counter()
+        self._execute(0, 1, threads, False, self.ops[:last], first)
+        team.note(threads, 1, time.perf_counter() - started)
+
+    def _execute(self, first_step: int, last_step: int, threads: int, check: bool,
+                 ops: np.ndarray | None = None, op: int = 0) -> Halt | None:
         self.threads = threads
-        block = op = 0
+        ops, block = self.ops if ops is None else ops, 0
         while True:
-            status = self.state.run(self.ops, first_step, last_step, block, op, threads, check)
+            status = self.state.run(ops, first_step, last_step, block, op, threads, check)
             if status is None:
                 return None
             code, step, block, op, row = status

@@ -81,10 +81,7 @@ class NumpyRun:
         self.stopping = False
         for index in range(first_step, last_step):
             row, end = walk.rows_of_step(index)
-            step = Step(walk.index, row, walk.update_count + index + 1,
-                        0.0 if walk.rates is None else float(walk.rates[index]), self._weight_sum(row, end),
-                        seed=walk.seed, momentum=None if walk.momenta is None else float(walk.momenta[index]),
-                        time=self.time)
+            step = self._step(index)
             while step.row < end:
                 rows = min(walk.block, end - step.row)
                 last_block = step.row + rows == end
@@ -101,6 +98,19 @@ class NumpyRun:
                 return Halt("stopped", index, len(self.program.ops), -1)
         return None
 
+    def _step(self, index: int) -> Step:
+        walk = self.walk
+        row, end = walk.rows_of_step(index)
+        return Step(walk.index, row, walk.update_count + index + 1,
+                    0.0 if walk.rates is None else float(walk.rates[index]), self._weight_sum(row, end),
+                    seed=walk.seed, momentum=None if walk.momenta is None else float(walk.momenta[index]),
+                    time=self.time)
+
+    def execute_ops(self, first: int, last: int) -> None:
+        """Run the ops [first, last) of the pass's first step, which is one block."""
+        with np.errstate(all="ignore"):
+            self._block(self._step(0), self.walk.n_rows, True, 0, False, slice(first, last))
+
     def _weight_sum(self, row: int, end: int) -> float:
         if self.program.sums_rows:
             return 1.0
@@ -110,10 +120,11 @@ class NumpyRun:
         total = float(weight[row:end].sum() if index is None else weight[index[row:end]].sum())
         return total or 1.0  # all zero: so are loss and gradient
 
-    def _block(self, step: Step, rows: int, last_block: bool, index: int, check: bool) -> Halt | None:
+    def _block(self, step: Step, rows: int, last_block: bool, index: int, check: bool,
+               part: slice = slice(None)) -> Halt | None:
         if rows not in self._calls:
             self._calls[rows] = [self._prepare(o, rows) for o in self.program.ops]
-        for number, (o, kernel, arrays) in enumerate(self._calls[rows]):
+        for number, (o, kernel, arrays) in list(enumerate(self._calls[rows]))[part]:
             if o.phase >= Phase.TRANSFORM and not last_block:
                 break
             arrays = [a(step.row) if isinstance(a, partial) else a for a in arrays]

@@ -97,6 +97,9 @@ class Run(Protocol):
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
         """Run steps [first_step, last_step); None when all were run. `check` looks at every op's results."""
 
+    def execute_ops(self, first: int, last: int) -> None:
+        """Run the ops [first, last) of the pass's first step, which is one block."""
+
     def stop(self) -> None:
         """Ask a running `execute` (in another thread) to come back after its step."""
 

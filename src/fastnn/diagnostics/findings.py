@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..divergence import DivergenceError
-from ..model import Sequential
+from ..sequential import Sequential
 from .measuring import LayerFigures, Measurement
 
 SEVERITIES = ("error", "warning", "note")

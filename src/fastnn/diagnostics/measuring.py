@@ -17,7 +17,7 @@ from ..compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
 from ..divergence import DivergenceError
 from ..inference import adapt
 from ..layers import InputLayer, Layer
-from ..model import Sequential
+from ..sequential import Sequential
 from ..training import train_on_batch
 from .curvature import extreme_curvatures
 

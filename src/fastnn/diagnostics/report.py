@@ -12,8 +12,8 @@ import numpy as np
 from .. import checks
 from ..divergence import DivergenceError
 from ..inference import adapt
-from ..model import Sequential
 from ..schedules import Schedule
+from ..sequential import Sequential
 from ..training import fit
 from . import rules  # noqa: F401  (registers them)
 from .findings import Evidence, Finding, Outcome, as_plain, examine

@@ -15,8 +15,8 @@ from ..inference import adapt
 from ..initializers import Constant
 from ..layers import Dense
 from ..layers.noise import RandomLayer
-from ..model import Sequential
 from ..optimizers import Adam, Optimizer
+from ..sequential import Sequential
 from ..training import fit
 from .measuring import PROBE_ROWS, Measurement, Probe, checked, sample_rows, usual_start
 from .report import as_table

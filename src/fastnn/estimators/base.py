@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from .. import metrics
 from ..compilation import Compiled
-from ..model import Sequential
+from ..sequential import Sequential
 from . import network
 from .compatibility import CallbackSupportMixin, FitTasks
 from .parameters import check_solver_options

@@ -13,10 +13,10 @@ from .. import checks, losses, optimizers
 from ..activations import choose
 from ..compilation import Compiled, Entry
 from ..layers import Activation, BatchNorm, Dense, Dropout, Layer
-from ..model import Sequential
 from ..optimizers import SGD, Adam, Optimizer
 from ..program import Program
 from ..regularizers import L2
+from ..sequential import Sequential
 from .losses import MeanOverOutputs
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def compile_model(estimator: BaseMLP, model: Sequential, optimizer: Optimizer | 
     model.compile(optimizer or make_optimizer(estimator), loss)
     compiled = model._compiled
     if type(loss) is losses.SquaredError and model.output_shape[0] > 1 and estimator.loss == "squared_error":
-        compiled = Compiled(model.layers, model._numbers, MeanOverOutputs(), model.optimizer)
+        compiled = Compiled(model._graph, model._numbers, [MeanOverOutputs()], model.optimizer)
     if is_plain(estimator):
         compiled.programs = programs_like(model, compiled)
     return compiled
@@ -159,7 +159,7 @@ def programs_like(model: Sequential, compiled: Compiled) -> dict[Entry, Program]
     assert optimizer is not None
     numbers = compiled.numbers  # Programs hold where its arrays begin
     arrays = [list(a.segments.values()) for a in (numbers.parameters, numbers.persistent, compiled.trained)]
-    made_of = repr((model.input_shape, model.dtype, model.layers, arrays, compiled.loss, optimizer.op,
+    made_of = repr((model.input_shape, model.dtype, model.layers, arrays, compiled.heads[0].loss, optimizer.op,
                     optimizer.scalars(), optimizer.clipping.get_config()))
     with _programs_lock:
         programs = _programs.pop(made_of, {})

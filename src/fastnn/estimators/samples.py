@@ -13,7 +13,7 @@ from scipy import sparse
 from .. import backends, checks
 from ..compilation import Compiled, Entry
 from ..inference import forward_pass
-from ..model import Sequential
+from ..sequential import Sequential
 
 DENSE_ELEMENTS = 1 << 20  # of sparse rows made dense at a time
 

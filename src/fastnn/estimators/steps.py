@@ -13,7 +13,7 @@ from ..callbacks import CallbackList
 from ..compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Compiled, Entry
 from ..divergence import Snapshot, all_finite
 from ..inference import nonfinite_row
-from ..model import Sequential
+from ..sequential import Sequential
 from ..training import CHUNK_SECONDS, SNAPSHOT_SHARE
 from .samples import Samples, rows_at_a_time
 

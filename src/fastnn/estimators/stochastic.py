@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..callbacks import Callback, CallbackList
 from ..history import History
-from ..training import deferred_interrupt
+from ..interrupts import deferred_interrupt
 from .compatibility import FitTasks
 from .samples import Samples, loss_and_outputs
 from .steps import Steps

@@ -11,23 +11,24 @@ import numpy as np
 
 from .._version import __version__
 from ..history import History
-from ..model import Sequential
+from ..model import Model
 from ..parameters import arrays_given
+from ..sequential import Sequential
 from .records import ModelFileError, Record, read, write
 from .values import loss_config, make_loss, make_optimizer, metric_name, optimizer_config, plain
 
-MODELS: dict[str, type[Sequential]] = {"Sequential": Sequential}
+MODELS: dict[str, type[Model]] = {"Sequential": Sequential, "Model": Model}
 ADDED = ("sha256", "format", "kind", "training", "settings")  # to what `describe` says, in files
 STATE = "state/"  # how the names of arrays begin that only a checkpoint has
 Arrays = dict[str, np.ndarray]
 
 
-def save(model: Sequential, path: str | os.PathLike) -> None:
+def save(model: Model, path: str | os.PathLike) -> None:
     """Write a model: architecture, how it was compiled, parameters, optimizer state, history.
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         The model.
     path : path-like
         The file; it is replaced only once the new one is complete and on the disk.
@@ -43,8 +44,8 @@ def save(model: Sequential, path: str | os.PathLike) -> None:
     write(path, Record("model", describe(model), arrays_of(model)))
 
 
-def load(path: str | os.PathLike) -> Sequential:
-    """Read a model that `fastnn.Sequential.save` wrote, compiled as it was.
+def load(path: str | os.PathLike) -> Model:
+    """Read a model that `fastnn.Model.save` wrote, compiled as it was.
 
     Reading runs no code of the file, takes no more memory than twice the file's size, and finds any damage.
 
@@ -55,7 +56,7 @@ def load(path: str | os.PathLike) -> Sequential:
 
     Returns
     -------
-    Sequential
+    Model
         The model, ready to predict and to be trained on.
 
     Raises
@@ -95,7 +96,7 @@ def described_by(path: str | os.PathLike) -> Iterator[None]:
                              f"{what}") from error
 
 
-def describe(model: Sequential) -> dict[str, Any]:
+def describe(model: Model) -> dict[str, Any]:
     """A model without its numbers, as JSON holds it.
 
     Raises
@@ -114,21 +115,22 @@ def describe(model: Sequential) -> dict[str, Any]:
             "compiled": compiled_config(model), **counts_of(model)}
 
 
-def counts_of(model: Sequential) -> dict[str, Any]:
+def counts_of(model: Model) -> dict[str, Any]:
     """What training counts in a model, and the names in its history."""
     return {"update_count": int(model.update_count), "shuffles": int(model.shuffles),
             "logs": list(model.history.history)}
 
 
-def compiled_config(model: Sequential) -> dict[str, Any] | None:
+def compiled_config(model: Model) -> dict[str, Any] | None:
     """What `compile` was given, as JSON holds it; None before."""
-    if model.loss is None or model.optimizer is None:
+    if model.optimizer is None:
         return None
-    return {"metrics": [metric_name(metric) for metric in model.metrics], "loss": loss_config(model.loss),
+    return {"metrics": [[metric_name(metric) for metric in metrics] for metrics in model._metrics],
+            "losses": [loss_config(loss) for loss in model._losses], "loss_weights": model._loss_weights,
             "optimizer": optimizer_config(model.optimizer)}
 
 
-def arrays_of(model: Sequential) -> Arrays:
+def arrays_of(model: Model) -> Arrays:
     """The numbers of a model by the names that they have in a file; views where that is possible."""
     arrays = {f"model/{name}": array for name, array in model._numbers.all_arrays().items()}
     for i, state in enumerate(model._numbers.states()):
@@ -145,14 +147,14 @@ def below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
-def build(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Sequential:
+def build(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
     """The model of `describe` and `arrays_of`."""
     shapes = {name: array.shape for name, array in below("model/", arrays).items()}
     with arrays_given(shapes):
         model = MODELS[description["class"]].from_config(description["model"])
     if compiled := description["compiled"]:
-        model.compile(make_optimizer(compiled["optimizer"]), make_loss(compiled["loss"]),
-                      compiled["metrics"])
+        model.compile(make_optimizer(compiled["optimizer"]), list(map(make_loss, compiled["losses"])) or None,
+                      dict(zip(model.output_names, compiled["metrics"], strict=True)), compiled["loss_weights"])
     set_arrays(model, description, arrays)
     known = arrays_of(model)
     if unknown := [name for name in arrays if name not in known and not name.startswith(STATE)]:
@@ -176,7 +178,7 @@ def _require_said(said: Any, made: Any, where: str) -> None:
         raise ValueError(f"{where}the file says {said!r:.80}, the model {made!r:.80}")
 
 
-def set_arrays(model: Sequential, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def set_arrays(model: Model, description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Give a model, compiled as it was, the numbers of `arrays_of` and `describe`.
 
     Raises

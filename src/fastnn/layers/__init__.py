@@ -7,12 +7,13 @@ from .base import Layer
 from .dense import Dense
 from .elementwise import Flatten
 from .inputs import AdaptedLayer, InputLayer, MinMax, PCAWhitening, RowNormalize, Standardize
+from .merge import Add, Concatenate, Multiply
 from .noise import Dropout, GaussianNoise
 from .normalization import BatchNorm, LayerNorm
 
 LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (
-    Activation, BatchNorm, Dense, Dropout, ELU, Flatten, GaussianNoise, HardSigmoid, LayerNorm, LeakyReLU,
-    MinMax, PCAWhitening, PReLU, RowNormalize, Standardize)}
+    Activation, Add, BatchNorm, Concatenate, Dense, Dropout, ELU, Flatten, GaussianNoise, HardSigmoid, LayerNorm,
+    LeakyReLU, MinMax, Multiply, PCAWhitening, PReLU, RowNormalize, Standardize)}
 
 
 def to_config(layer: Layer) -> dict[str, Any]:
@@ -47,7 +48,8 @@ def from_config(config: dict[str, Any]) -> Layer:
     return layer
 
 
-__all__ = ["ELU", "LAYERS", "Activation", "AdaptedLayer", "BatchNorm", "Dense", "Dropout", "Flatten",
-           "GaussianNoise", "HardSigmoid", "InputLayer", "Layer", "LayerNorm", "LeakyReLU",
-           "MinMax", "PCAWhitening", "PReLU",
-           "RowNormalize", "Standardize", "from_config", "to_config"]
+__all__ = [
+    "ELU", "LAYERS", "Activation", "AdaptedLayer", "Add", "BatchNorm", "Concatenate", "Dense", "Dropout", "Flatten",
+    "GaussianNoise", "HardSigmoid", "InputLayer", "Layer", "LayerNorm", "LeakyReLU", "MinMax", "Multiply",
+    "PCAWhitening", "PReLU", "RowNormalize", "Standardize", "from_config", "to_config",
+]

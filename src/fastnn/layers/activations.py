@@ -52,6 +52,11 @@ class Activation(Layer):
     def activation(self) -> str:
         return self.choice.name
 
+    def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
+        super().build(shape, vectors)
+        one_by_one = self.choice.elementwise or self.choice.functions is not None
+        self.layouts = ("rows", "time", "lanes") if one_by_one else ("time",) if len(shape) == 2 else ("rows",)
+
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
         choice = self.choice if activate else Choice()
         y = emit_activation(builder, choice, x)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..activations import Choice
+from ..checks_arrays import describe
 from ..program import Builder, Layout, Operand, Segment
+from .tensor import Node, Tensor
 
 WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<!^)(?=[A-Z][a-z])")  # where one ends: RowNormalize, PCAWhitening
 
@@ -80,6 +83,11 @@ class Layer:
 
     emits = True  # whether there are ops at all
     layouts: tuple[str, ...] = ("rows",)  # that `forward` takes; others are converted to the first
+    takes_many = False  # whether it can be called on several tensors at once
+    takes_tokens = False  # whether its input is whole numbers, ("BT",) int64 in the time layout,
+    n_tokens = 0  # below this
+    keeps_mask = True  # whether steps in time that do not count in its input do not in its output
+    across_rows = False  # whether a row's output in training depends on other rows: then no step goes in blocks
     reads_unpadded = False  # whether its ops can read rows of the caller's own array
     across_rows = False  # whether, in training, a row's values depend on the other rows of the step
 
@@ -91,14 +99,50 @@ class Layer:
         self.persistent: dict[str, Segment] = {}
         self.input_shape: tuple[int, ...] = ()
         self.output_shape: tuple[int, ...] = ()
+        self.owned = False  # by a model
 
     @property
     def activation(self) -> str:
         """The name of the activation at the layer's end."""
         return "identity"
 
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of the outputs: `output_shape`, where there is one."""
+        return (self.output_shape,)
+
+    def __call__(self, inputs: Tensor | Sequence[Tensor]) -> Any:
+        """The layer's output for a value of a graph, see `fastnn.Model`.
+
+        Parameters
+        ----------
+        inputs : Tensor or sequence of Tensor
+            What `fastnn.Input` or another call gave; several for a layer that takes several.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            A tuple where the layer has several outputs.
+        """
+        many = not isinstance(inputs, Tensor)
+        tensors = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+        if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
+            raise TypeError(f"layer {self.name!r}: expected tensors such as fastnn.Input gives, got "
+                            f"{describe(inputs)}; arrays go to model.predict")
+        if many and not self.takes_many:
+            raise TypeError(f"layer {self.name!r}: expected one tensor, got {len(tensors)}")
+        if self.owned:
+            raise ValueError(f"layer {self.name!r} already belongs to a model; call it before, or call a new layer")
+        shapes = tuple(tensor.shape for tensor in tensors)
+        dtype = np.dtype(np.float32)
+        self.build(shapes if many else shapes[0], Vectors(Layout(dtype), Layout(dtype)))  # type: ignore[arg-type]
+        node = Node(self, tensors, many, self.output_shapes)
+        return node.outputs if len(node.outputs) > 1 else node.outputs[0]
+
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
         """Take the shape of a sample, set `output_shape`, declare parameters.
+
+        A layer called on several tensors gets a tuple of shapes.
 
         Raises
         ------
@@ -112,14 +156,18 @@ class Layer:
         return {}
 
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
-        """Emit the forward ops on x (B, features) and return y (B, features).
+        """Emit the forward ops on x, in one of `layouts`, and return y.
 
-        Without `activate` the final activation is left out, because the loss contains it.
+        A layer called on several tensors gets a tuple, one with several outputs returns one. Without `activate`
+        the final activation is left out, because the loss contains it.
         """
         raise NotImplementedError
 
     def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
         """Emit the backward ops, given the gradient of what `forward` returned; return that of x.
+
+        Both are tuples where those are; None stands for a gradient of zero, or one that nobody reads. `dy` is in
+        the layout of y; that of x may be in any.
 
         Without `need_dx`, in the lowest layer that is trained, nobody reads the gradient of x: None will do.
         Gradients of parameters are wanted where ``builder.trains(segment)``: a layer may be frozen.

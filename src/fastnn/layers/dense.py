@@ -15,7 +15,8 @@ from .base import Layer, Vectors, emit_activation, emit_slope
 class Dense(Layer):
     """y = f(x W + b): every unit sees every input.
 
-    Takes samples of shape ``(n_in,)``, gives ``(units,)``.
+    Takes samples of shape ``(n_in,)``, gives ``(units,)``; of sequences ``(time, n_in)`` each step alike, as a
+    row of its own, gives ``(time, units)``.
 
     Parameters
     ----------
@@ -73,26 +74,27 @@ class Dense(Layer):
         return self.choice.name
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
-        if len(shape) != 1:
-            raise ValueError(f"layer {self.name!r}: Dense expects samples of shape (features,), got {shape}; "
-                             "put a Flatten layer before it")
-        self.input_shape, self.output_shape = shape, (self.units,)
+        if len(shape) > 2:
+            raise ValueError(f"layer {self.name!r}: Dense expects samples of shape (features,) or (time, features), "
+                             f"got {shape}; put a Flatten layer before it")
+        self.input_shape, self.output_shape = shape, (*shape[:-1], self.units)
+        self.layouts = ("rows",) if len(shape) == 1 else ("time",)
         self.segments = {"weight": vectors.parameters.add(
-            f"{self.name}.weight", (shape[0], self.units), regularizer=self.kernel_regularizer,
+            f"{self.name}.weight", (shape[-1], self.units), regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint)}
         if self.use_bias:
             self.segments["bias"] = vectors.parameters.add(f"{self.name}.bias", (self.units,),
                                                              regularizer=self.bias_regularizer)
 
     def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        n_in, n_out = self.input_shape[0], self.units
+        n_in, n_out = self.input_shape[-1], self.units
         initializer = initializers.get("kernel_initializer", self.kernel_initializer)
         return {"weight": initializer(rng, (n_in, n_out), n_in, n_out)}
 
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
         choice = self.choice if activate else Choice()
         inside = choice if choice.elementwise else Choice()
-        y = builder.arena(("B", self.units))
+        y = builder.arena((x.shape[0], self.units))
         wanted = inside.slope_of_input and builder.differentiates or builder.probing
         z = builder.arena(y.shape) if wanted and inside.name != "identity" else None
         bias = builder.parameter(self.segments["bias"]) if self.use_bias else None

@@ -87,7 +87,7 @@ class Loss:
         builder : Builder
             Takes the ops; the row losses go to ``builder.losses``.
         output, target : Operand
-            (B, n_out); the target (B,) where it is labels.
+            (B, n_out); the target (B,) where it is labels. Of sequences each step in time is a row.
         weight : Operand, optional
             (B,) float64.
         fused : str, optional
@@ -140,7 +140,7 @@ def emit_loss(builder: Builder, op: str, output: Operand, target: Operand, weigh
               gradient: bool, **settings: Any) -> Operand | None:
     """A loss of the outputs as they stand; returns their gradient."""
     dy = builder.arena(output.shape) if gradient else None
-    row_loss = builder.arena(("B",), "float64")
+    row_loss = builder.arena(output.shape[:1], "float64")
     builder.emit(op, output, target, weight, dy, row_loss, **settings)
     builder.losses.append((row_loss, weight))
     return dy
@@ -151,7 +151,7 @@ def emit_fused(builder: Builder, op: str, logits: Operand, target: Operand, weig
     """A loss that has the final activation inside; returns its output and the gradient of its input."""
     y = builder.arena(logits.shape)
     dlogits = builder.arena(logits.shape) if gradient else None
-    row_loss = builder.arena(("B",), "float64")
+    row_loss = builder.arena(logits.shape[:1], "float64")
     builder.emit(op, logits, target, weight, y, dlogits, row_loss, **settings)
     builder.losses.append((row_loss, weight))
     return y, dlogits

@@ -217,7 +217,7 @@ class FunctionLoss(Loss):
 
     def emit(self, builder: Builder, output: Operand, target: Operand, weight: Operand | None,
              fused: str | None, *, gradient: bool) -> tuple[Operand, Operand | None]:
-        row_loss = builder.arena(("B",), "float64")
+        row_loss = builder.arena(output.shape[:1], "float64")
         builder.losses.append((row_loss, weight))
         host = _Host(self.function, self.name)
         if not gradient:

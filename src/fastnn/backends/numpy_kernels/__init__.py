@@ -11,6 +11,7 @@ from . import (  # noqa: F401  (each registers its ops)
     elementwise,
     lanes,
     losses,
+    merge,
     normalization,
     optimizer,
     pool,

@@ -156,8 +156,8 @@ def poisson_deviance(logits, target, weight, y, dlogits, row_loss, *, step):
         dlogits[...] = (y - target) * _row_factor(weight, step, y.dtype)
 
 
-@op("row_loss weight? ->", flops=elements("row_loss", 2))
-def loss_sum(row_loss, weight, *, step):
-    """the step's loss = sum_i w_i row_loss_i / weight_sum"""
+@op("row_loss weight? ->", dims="more", scalars="factor", flops=elements("row_loss", 2))
+def loss_sum(row_loss, weight, *, more, factor, step):
+    """the step's loss (+)= factor sum_i w_i row_loss_i / weight_sum"""
     total = row_loss.sum() if weight is None else weight @ row_loss
-    step.loss = (0.0 if step.first_block else step.loss) + total / step.weight_sum
+    step.loss = (0.0 if step.first_block and not more else step.loss) + factor * total / step.weight_sum

@@ -1,0 +1,140 @@
+"""The numbers of a model by name: reading, setting, keeping and giving back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .history import History
+from .optimizers import Optimizer
+from .parameters import Numbers, assign, copies
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What `load_state_dict` with ``strict=False`` did with each array.
+
+    Attributes
+    ----------
+    matched : tuple of str
+        Names that were set.
+    missing : tuple of str
+        Arrays of the model that the state does not have: they stay.
+    unexpected : tuple of str
+        Names of the state that the model does not have.
+    mismatched : tuple of str
+        Names of both whose shapes differ: they stay.
+
+    Examples
+    --------
+    >>> print(LoadReport(("dense.weight", "dense.bias"), ("dense_1.weight",), (), ()))
+    2 arrays matched; missing: dense_1.weight
+    """
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: tuple[str, ...]
+
+    def __str__(self) -> str:
+        rest = (f"{what}: {', '.join(names)}" for what in ("missing", "unexpected", "mismatched")
+                if (names := getattr(self, what)))
+        return "; ".join([f"{len(self.matched)} arrays matched", *rest])
+
+
+class ModelState:
+    """What `fastnn.Model` is made of below its graph: arrays, optimizer state, counts."""
+
+    _numbers: Numbers
+    optimizer: Optimizer | None
+    history: History
+    update_count: int
+    shuffles: int
+
+    def named_parameters(self) -> dict[str, np.ndarray]:
+        """Every parameter by name, as a writable view.
+
+        Examples
+        --------
+        >>> import fastnn as fnn
+        >>> model = fnn.Sequential([fnn.Dense(4, "relu"), fnn.Dense(1)], input_shape=(3,))
+        >>> list(model.named_parameters())
+        ['dense.weight', 'dense.bias', 'dense_1.weight', 'dense_1.bias']
+        """
+        return self._numbers.named_parameters()
+
+    def named_gradients(self) -> dict[str, np.ndarray]:
+        """The gradient of every parameter that is trained, as the last backward pass left it, as a view."""
+        return self._numbers.named_gradients()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and persistent arrays, by name."""
+        return copies(self._numbers.all_arrays())
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadReport:
+        """Set parameters and persistent arrays from what `state_dict` gave.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+            By name.
+        strict : bool
+            Whether every array must be there and fit. Otherwise those that do not stay as they are, which is
+            how a new model takes over the layers that it shares with another.
+
+        Returns
+        -------
+        LoadReport
+            What matched; it prints as a line.
+
+        Raises
+        ------
+        ValueError
+            If `strict` and names or shapes do not match; then nothing is changed.
+        """
+        views = self._numbers.all_arrays()
+        if strict:
+            assign(views, state, "state")
+            return LoadReport(tuple(views), (), (), ())
+        shared = [name for name in views if name in state]
+        fits = [name for name in shared if np.shape(state[name]) == views[name].shape]
+        for name in fits:
+            views[name][...] = state[name]
+        return LoadReport(tuple(fits), tuple(name for name in views if name not in state),
+                          tuple(name for name in state if name not in views),
+                          tuple(name for name in shared if name not in fits))
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the parameters, in the order of the layers."""
+        return list(copies(self.named_parameters()).values())
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set the parameters from a list such as `get_weights` gives.
+
+        Raises
+        ------
+        ValueError
+            If number or shapes do not match; then nothing is changed.
+        """
+        views = self.named_parameters()
+        if len(weights) != len(views):
+            raise ValueError(f"weights: expected {len(views)} arrays ({', '.join(views)}), "
+                             f"got {len(weights)}")
+        assign(views, dict(zip(views, weights, strict=True)), "weights")
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copies of everything that training changes: what `restore` takes back."""
+        return {"arrays": self.state_dict(), "states": [copies(views) for views in self._numbers.states()],
+                "update_count": self.update_count, "shuffles": self.shuffles,
+                "history": copy.deepcopy(self.history)}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Go back to a `snapshot` of this model or of one with the same layers."""
+        self.load_state_dict(snapshot["arrays"])
+        self._numbers.set_states(snapshot["states"], self.optimizer.initial_states if self.optimizer else ())
+        self.update_count, self.shuffles = snapshot["update_count"], snapshot["shuffles"]
+        self.history = copy.deepcopy(snapshot["history"])

@@ -1,0 +1,82 @@
+"""The model of layers in a row, and any model from its description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .graph import Graph
+from .layers import Layer, from_config, to_config
+from .layers.tensor import input_shape as shape_of_input
+from .model import Model
+
+
+class Sequential(Model):
+    """A network of layers in a row.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        First to last. A layer belongs to one model.
+    input_shape : tuple of int
+        Shape of one sample, such as ``(784,)`` or ``(28, 28)``; of sequences the first axis may be None, as
+        many steps in time as the data has.
+    dtype : {"float32", "float64"}
+        Of parameters and arithmetic.
+    seed : int
+        Fixes initial weights and shuffling.
+
+    Attributes
+    ----------
+    layers, input_shape, output_shape, dtype, optimizer, loss, metrics, history, stop_training
+        As those of `fastnn.Model`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is of the wrong kind or the layers do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    >>> model = fnn.Sequential([fnn.Dense(16, "tanh"), fnn.Dense(2, "softmax")], input_shape=(2,), seed=0)
+    >>> model.compile(optimizer=fnn.Adam(0.02), loss="cross_entropy", metrics=["accuracy"])
+    >>> history = model.fit(X, y, epochs=60, verbose=0)
+    >>> model.evaluate(X, y)["accuracy"] > 0.95
+    True
+    """
+
+    def __init__(self, layers: Sequence[Layer], input_shape: tuple[int | None, ...], dtype: Any = "float32",
+                 seed: int = 0) -> None:
+        layers = list(layers)
+        if not layers:
+            raise ValueError("layers: expected at least one layer, got none")
+        for layer in layers:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers: expected fastnn layers, got {type(layer).__name__}")
+        self._build(Graph.of_chain(layers, shape_of_input("input_shape", input_shape)), dtype, seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Everything but the numbers, as plain data."""
+        return {"layers": [to_config(layer) for layer in self.layers],
+                "input_shape": list(self.input_shape), "dtype": self.dtype.name, "seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Sequential:
+        """A new model from `get_config`."""
+        layers = [from_config(c) for c in config["layers"]]
+        return cls(layers, tuple(config["input_shape"]), config["dtype"], config["seed"])
+
+
+def model_from_config(config: dict[str, Any]) -> Model:
+    """A new model from the ``get_config`` of any.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> model_from_config(fnn.Sequential([fnn.Flatten()], input_shape=(2, 3)).get_config()).output_shape
+    (6,)
+    """
+    return (Model if "calls" in config else Sequential).from_config(config)
