@@ -236,7 +236,13 @@ class Compiled:
         tensor = self.graph.inputs[i]
         layouts = next(node.layer.layouts for node in self.graph.nodes if tensor in node.inputs)
         tokens = self.tokens(tensor)
-        time = tokens or None in tensor.shape or (len(tensor.shape) == 2 and "rows" not in layouts)
+        time = tokens or None in tensor.shape or (len(tensor.shape) == 2 and layouts[0] == "time")
+        if layouts[0] == "lanes" and not time and len(tensor.shape) == 3:
+            sizes = checks.known_shape(None, tensor.shape)
+            images = b.arena(("B", *sizes), layout="lanes")
+            bound = b.bound(X_SLOT + SLOTS * i, ("B", math.prod(sizes)), b.dtype)
+            b.emit("gather_lanes", bound, images, check_finite=1)
+            return images
         return self._rows(b, entry, X_SLOT + SLOTS * i, tensor.shape, np.int64 if tokens else b.dtype,
                           check_finite=int(not tokens), time=time)
 

@@ -210,7 +210,8 @@ def in_layout(b: Builder, x: Operand, shape: Shape, layout: str) -> Operand:
         y = b.arena(("B", *[1] * (3 - len(sizes)), *sizes), layout="lanes")
     else:
         y = b.arena(("B", math.prod(sizes)))
-    b.emit(f"{x.layout}_to_{layout}", x, y)
+    beyond: dict[str, Any] = {"gradient": int(b.phase is Phase.BACKWARD)} if layout == "lanes" else {}
+    b.emit(f"{x.layout}_to_{layout}", x, y, **beyond)
     return y
 
 
