@@ -107,3 +107,25 @@ def test_gather_lanes(combination, batch, n, source):
         run.begin(Pass(2 * batch, batch, batch, index))
         halt = run.execute(0, 2)
         assert halt.reason == "nonfinite_input" and halt.row == 2 * batch - 1
+
+
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize("pool", [(2, 2, 2, 2), (1, 3, 2, 3), (3, 2, 3, 4)])
+def test_conv_pool_is_conv_then_pool(combination, pool, index):
+    """The same bits, though the map between is never stored whole."""
+    dtype, rng = combination.dtype, np.random.default_rng(0)
+    ky, kx, sy, sx = pool
+    for c, o, activation in ((1, 6, "relu"), (3, 7, "tanh"), (9, 2, "identity")):
+        x, w, b = (rng.standard_normal(s).astype(dtype) for s in ((18, 9, 14, c), (6 * c, o), (o,)))
+        settings = {**dict(zip(WINDOW, (3, 2, 1, 1, 1, 0), strict=True)), "dilation_y": 1, "dilation_x": 1, "groups": 1,
+                    "activation": activation}
+        below = np.empty((18, 9, 13, o), dtype)
+        small = (9 - ky) // sy + 1, (13 - kx) // sx + 1
+        y, got = np.empty((2, 18, *small, o), dtype)
+        at, got_at = np.full((2, *y.shape), 255, np.uint8)
+        call("conv_forward", (x, w, b, below, None), **settings)
+        call("max_pool_forward", (below, y, at if index else None), **dict(zip(WINDOW, (*pool, 0, 0), strict=True)))
+        call("conv_pool_forward", (x, w, b, got, got_at if index else None), pool_y=ky, pool_x=kx, pool_stride_y=sy,
+             pool_stride_x=sx, **settings)
+        assert_same_bits(got, y, f"y, {activation}")
+        assert_same_bits(got_at, at, f"index, {activation}")

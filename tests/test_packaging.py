@@ -22,7 +22,7 @@ SOURCE = ROOT / "src" / "fastnn"
 # that one floor would allow are refused by test_no_cycles.
 FLOORS = [
     {"_version", "checks", "checks_arrays", "checks_targets", "checks_sequences", "numerical", "schema",
-     "operands", "bundles", "program", "passes", "activations", "elementwise_losses", "data"},
+     "operands", "bundles", "program", "passes", "image_passes", "activations", "elementwise_losses", "data"},
     {"backends"},
     {"functional"},
     {"layers", "losses", "metrics", "metric_functions", "optimizers", "clipping", "schedules", "initializers",
@@ -31,7 +31,7 @@ FLOORS = [
      "compilation", "inference"},
     {"checkpoints", "interrupts",
      "training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
-     "gradient_error", "catalogue",
+     "gradient_error", "catalogue", "catalogue_conv",
      "diagnostics", "io", "learning_rate", "averaging", "lbfgs", "descent"},
     {"estimators", "plot", "lessons", "commands", "cli", "flags", "__main__"},
 ]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .activations import ACTIVATIONS, CUSTOM, ROW_ACTIVATIONS
+from .catalogue_conv import CONVOLUTIONS
 from .clipping import Clipping
 from .gradcheck import GradientCheck, check_gradients
 from .inference import adapt
@@ -190,6 +191,7 @@ _LAYERS: tuple[tuple[str, type[Layer], Callable[[], Any], tuple[int, ...]], ...]
     ("layer-norm-first", LayerNorm, lambda: [LayerNorm(center=False), Dense(9), LayerNorm(scale=False),
                                              _last()], (5,)),
     ("pca-whitening", PCAWhitening, lambda: [PCAWhitening(3), _last()], (17,)),
+    *CONVOLUTIONS,
 )
 LAYER_CASES = [Case("layer", name, layers, shape, covers) for name, covers, layers, shape in _LAYERS]
 

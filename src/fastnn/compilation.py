@@ -237,9 +237,9 @@ class Compiled:
         layouts = next(node.layer.layouts for node in self.graph.nodes if tensor in node.inputs)
         tokens = self.tokens(tensor)
         time = tokens or None in tensor.shape or (len(tensor.shape) == 2 and layouts[0] == "time")
-        if layouts[0] == "lanes" and not time and len(tensor.shape) == 3:
+        if layouts[0] == "lanes" and not time and len(tensor.shape) in (2, 3):
             sizes = checks.known_shape(None, tensor.shape)
-            images = b.arena(("B", *sizes), layout="lanes")
+            images = b.arena(("B", *[1] * (3 - len(sizes)), *sizes), layout="lanes")
             bound = b.bound(X_SLOT + SLOTS * i, ("B", math.prod(sizes)), b.dtype)
             b.emit("gather_lanes", bound, images, check_finite=1)
             return images

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+from .image_passes import fuse_images, readers
 from .program import OPS, Builder, Kind, Op, Phase, Program, Space
 
+TAKE_SLOPES = ("dense_backward_input", "conv_backward_input", "conv_transpose_backward_input")
 MAX_STATES = 3  # state arrays of an optimizer, as in csrc/optimizer.inc
 
 
 def finish(builder: Builder, *, fuse_update: bool = True) -> Program:
     """The Program of what was emitted; `fuse_update` takes the optimizer's step inside the gradient's op."""
-    ops = fuse_slopes(builder.ops)
+    probed = {a.place() for a in builder.probes.values()}
+    ops = fuse_slopes(fuse_images(builder.ops, probed))
     if fuse_update:
         ops = fuse_updates(ops)
     ops = mark_barriers(ops)
@@ -24,25 +27,27 @@ def finish(builder: Builder, *, fuse_update: bool = True) -> Program:
 def fuse_slopes(ops: list[Op]) -> list[Op]:
     """Put the slope of the activation below into the op that passes a gradient down.
 
-    dense_backward_input followed by activation_backward on its result becomes one op, where nothing else
-    reads the result in between.
+    An op that makes an input's gradient followed by activation_backward on its result becomes one op, where
+    nothing else reads the result in between.
     """
     result: list[Op] = []
     for o in ops:
         if o.name == "activation_backward" and o.kind is Kind.NATIVE:
             dy, f, dz = o.operands
-            at = next((i for i, other in enumerate(result) if dy in other.writes), None)
-            if at is not None and _takes_slope(result[at]) and sum(dy in other.reads for other in ops) == 1:
-                operands = *result[at].operands[:2], f, dz
-                result[at] = replace(result[at], operands=operands, settings=o.settings)
+            assert dy is not None and f is not None and dz is not None
+            at = next((i for i, other in enumerate(result) if any(a.place() == dy.place() for a in other.writes)), None)
+            if at is not None and _takes_slope(result[at]) and len(readers(ops, dy)) == 1:
+                like = result[at].writes[0]  # images, where the slope saw a matrix
+                f, dz = (replace(like, slot=a.slot, space=a.space, offset=a.offset, index=a.index) for a in (f, dz))
+                settings = tuple({**dict(result[at].settings), **dict(o.settings)}.items())
+                result[at] = replace(result[at], operands=(*result[at].operands[:2], f, dz), settings=settings)
                 continue
         result.append(o)
     return result
 
 
 def _takes_slope(o: Op) -> bool:
-    return o.name == "dense_backward_input" and o.kind is Kind.NATIVE and not o.accumulate \
-        and o.operand("f") is None
+    return o.name in TAKE_SLOPES and o.kind is Kind.NATIVE and not o.accumulate and o.operand("f") is None
 
 
 def fuse_updates(ops: list[Op]) -> list[Op]:

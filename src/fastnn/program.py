@@ -84,8 +84,9 @@ class Op:
         if self.kind is not Kind.NATIVE:
             return 0
         names = OPS[self.name].operands
-        shapes = {name: resolve(o.shape, rows, time)
-                  for name, o in zip(names, self.operands, strict=True) if o is not None}
+        shapes: dict[str, tuple[int, ...]] = {name: (value,) for name, value in self.settings if isinstance(value, int)}
+        shapes |= {name: resolve(o.shape, rows, time)
+                   for name, o in zip(names, self.operands, strict=True) if o is not None}
         return int(OPS[self.name].flops(shapes))
 
 

@@ -12,7 +12,8 @@ class OpSchema:
 
     `lanes` names the operands that are images in lanes. `by_row` and `owned` name operands of which a thread
     touches only its own rows (``fnn_own_rows``) or its own region (``fnn_own``); between two ops that own an
-    array alike no barrier is needed.
+    array alike no barrier is needed. `flops` counts floating-point operations, given the operands' shapes by
+    name and each setting that is a whole number as a shape of one.
     """
 
     name: str

@@ -4,16 +4,19 @@ from typing import Any
 
 from .activations import ELU, Activation, HardSigmoid, LeakyReLU, PReLU
 from .base import Layer
+from .convolution import Conv1D, Conv2D, ConvTranspose2D, DepthwiseConv2D
 from .dense import Dense
 from .elementwise import Flatten
 from .inputs import AdaptedLayer, InputLayer, MinMax, PCAWhitening, RowNormalize, Standardize
 from .merge import Add, Concatenate, Multiply
 from .noise import Dropout, GaussianNoise
 from .normalization import BatchNorm, LayerNorm
+from .pooling import MaxPool1D, MaxPool2D
 
 LAYERS: dict[str, type[Layer]] = {cls.__name__: cls for cls in (
-    Activation, Add, BatchNorm, Concatenate, Dense, Dropout, ELU, Flatten, GaussianNoise, HardSigmoid, LayerNorm,
-    LeakyReLU, MinMax, Multiply, PCAWhitening, PReLU, RowNormalize, Standardize)}
+    Activation, Add, BatchNorm, Concatenate, Conv1D, Conv2D, ConvTranspose2D, Dense, DepthwiseConv2D, Dropout, ELU,
+    Flatten, GaussianNoise, HardSigmoid, LayerNorm, LeakyReLU, MaxPool1D, MaxPool2D, MinMax, Multiply, PCAWhitening,
+    PReLU, RowNormalize, Standardize)}
 
 
 def to_config(layer: Layer) -> dict[str, Any]:
@@ -49,7 +52,8 @@ def from_config(config: dict[str, Any]) -> Layer:
 
 
 __all__ = [
-    "ELU", "LAYERS", "Activation", "AdaptedLayer", "Add", "BatchNorm", "Concatenate", "Dense", "Dropout", "Flatten",
-    "GaussianNoise", "HardSigmoid", "InputLayer", "Layer", "LayerNorm", "LeakyReLU", "MinMax", "Multiply",
-    "PCAWhitening", "PReLU", "RowNormalize", "Standardize", "from_config", "to_config",
+    "ELU", "LAYERS", "Activation", "AdaptedLayer", "Add", "BatchNorm", "Concatenate", "Conv1D", "Conv2D",
+    "ConvTranspose2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten", "GaussianNoise", "HardSigmoid", "InputLayer",
+    "Layer", "LayerNorm", "LeakyReLU", "MaxPool1D", "MaxPool2D", "MinMax", "Multiply", "PCAWhitening", "PReLU",
+    "RowNormalize", "Standardize", "from_config", "to_config",
 ]

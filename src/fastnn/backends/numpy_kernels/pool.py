@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from ...program import op
+from .conv import DIMS as CONV_DIMS
+from .conv import conv_forward
 
 DIMS = "kernel_y kernel_x stride_y stride_x pad_y pad_x"
 
@@ -38,6 +40,17 @@ def max_pool_forward(x, y, index, *, step, **settings):
     y[...] = np.take_along_axis(seen, at[..., None], axis=-1)[..., 0]
     if index is not None:
         index[...] = at
+
+
+@op("x w b? -> y index?", dims=f"{CONV_DIMS} activation pool_y pool_x pool_stride_y pool_stride_x", scalars="alpha",
+    lanes="x y index", flops=lambda s: 2 * math.prod(s["y"] + s["pool_y"] + s["pool_x"]) * s["w"][0])
+def conv_pool_forward(x, w, b, y, index, *, pool_y, pool_x, pool_stride_y, pool_stride_x, step, **settings):
+    """y = the maxima of f(x * w + b) in windows that lie inside; index says which"""
+    size = (y.shape[1] - 1) * pool_stride_y + pool_y, (y.shape[2] - 1) * pool_stride_x + pool_x
+    below = np.empty((len(x), *size, y.shape[3]), x.dtype)
+    conv_forward(x, w, b, below, None, step=step, **settings)
+    window = (pool_y, pool_x, pool_stride_y, pool_stride_x, 0, 0)
+    max_pool_forward(below, y, index, step=step, **dict(zip(DIMS.split(), window, strict=True)))
 
 
 @op("dy index -> dx", dims=DIMS, lanes="dy index dx", flops=elements("dy"))
