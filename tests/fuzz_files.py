@@ -22,6 +22,7 @@ import time
 import warnings
 
 import numpy as np
+import pytest
 
 import fastnn as fnn
 from fastnn.data import read_idx
@@ -130,10 +131,12 @@ def hostile(content, rng):
 def holds(said, got):
     """Whether what was read says at least what the file says; numbers may have been made floats."""
     if isinstance(said, dict) and isinstance(got, dict):
+        if said.get("is") == got.get("is") == "array":
+            return True  # by whatever name
         return all(key in got and holds(value, got[key]) for key, value in said.items())
     if isinstance(said, list) and isinstance(got, list):
         return len(said) == len(got) and all(map(holds, said, got))
-    return said == got or said is None  # a setting left out is the default
+    return said == got or said is None or (said != said and got != got)  # None: left out, NaN: NaN
 
 
 # ---- the readers ----
@@ -169,7 +172,7 @@ class Model:
         got = json.loads(json.dumps(describe(model)))
         for name in ("sha256", "format", "kind", "fastnn"):
             description.pop(name, None)
-        assert holds(description, got), f"the file says {description}, the model {got}"
+        assert holds(description, got), f"the file says {description!r:.2000}, the model {got!r:.2000}"
         arrays = arrays_of(model)
         for name, array in records.read(path, ("model", "checkpoint")).arrays.items():
             if not name.startswith("state/"):
@@ -184,7 +187,35 @@ class Checkpoint:
         network().fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=callbacks(), checkpoint=checkpoint)
 
     def read(self, path, content):
-        network().fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=callbacks(), resume=path)
+        try:
+            network().fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=callbacks(), resume=path)
+        except FloatingPointError:
+            pass  # the file says a rate at which the training diverges
+
+
+class Estimator:
+    """`fastnn.load_estimator`."""
+
+    def originals(self, folder):
+        estimators = pytest.importorskip("fastnn.estimators")
+        words = np.array(["no", "yes", "perhaps"])[Y]
+        settings = {"hidden_layer_sizes": (5,), "max_iter": 2}
+        mlp = estimators.MLPClassifier(**settings, class_weight={"no": 2.0}, activation=fnn.LeakyReLU(0.2))
+        mlp.fit(X, words).save(os.path.join(folder, "classifier"))
+        mlp = estimators.MLPRegressor(**settings, random_state=np.random.RandomState(0), loss=fnn.Huber(0.5))
+        mlp.fit(X, X[:, :2]).save(os.path.join(folder, "regressor"))
+
+    def read(self, path, content):
+        estimator = fnn.load_estimator(path)
+        assert not hasattr(estimator, "model_") or len(estimator.predict(X)) == len(X)
+        estimator.save(f"{path}-again")
+        with open(f"{path}-again", "rb") as file:
+            got = parse(file.read())
+        unheld = ("sha256", "state", "fastnn")
+        description = {name: value for name, value in parse(content).items() if name not in unheld}
+        for said in (description, got):
+            said["parameters"] = dict(said["parameters"]["value"])
+        assert holds(description, got), f"the file says {description!r:.2000}, the estimator {got!r:.2000}"
 
 
 class Idx:
@@ -210,7 +241,7 @@ class Idx:
 
 
 READERS = {"model": (Model(), fnn.ModelFileError), "checkpoint": (Checkpoint(), ValueError),
-           "idx": (Idx(), ValueError)}
+           "estimator": (Estimator(), fnn.ModelFileError), "idx": (Idx(), ValueError)}
 
 
 def parse(content):

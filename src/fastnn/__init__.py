@@ -127,4 +127,28 @@ __all__ = [
     "balanced_weights", "check_gradients", "descend", "diagnose", "entropy_decomposition", "find_learning_rate",
     "fit_lbfgs", "functional", "get_num_threads", "gradient_error_curve", "initializers", "load", "losses",
     "sanity_check", "schedules", "set_num_threads", "use_backend", "use_isa",
+    "load_estimator",
 ]
+
+
+def load_estimator(path):
+    """Read an `MLPClassifier` or `MLPRegressor` that its `save` wrote; `fastnn.estimators.load_estimator`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    MLPClassifier or MLPRegressor
+
+    Examples
+    --------
+    >>> from fastnn.estimators import MLPRegressor
+    >>> MLPRegressor((32, 16), activation="gelu").save("mlp.safetensors")
+    >>> load_estimator("mlp.safetensors")
+    MLPRegressor(activation='gelu', hidden_layer_sizes=(32, 16))
+    """
+    from .estimators import load_estimator as load  # which needs scikit-learn
+    return load(path)

@@ -14,7 +14,8 @@ if tuple(int(part) for part in sklearn.__version__.split(".")[:2]) < (1, 6):
                       'pip install --upgrade "fastnn-cpu[sklearn]"')
 
 from .classifier import MLPClassifier  # noqa: E402
+from .loading import load_estimator  # noqa: E402
 from .migration import from_sklearn  # noqa: E402
 from .regressor import MLPRegressor  # noqa: E402
 
-__all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn"]
+__all__ = ["MLPClassifier", "MLPRegressor", "from_sklearn", "load_estimator"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .. import metrics
 from ..compilation import Compiled
 from ..sequential import Sequential
-from . import network
+from . import files, network
 from .compatibility import CallbackSupportMixin, FitTasks
 from .parameters import check_solver_options
 from .quasi_newton import fit_lbfgs
@@ -242,6 +243,22 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         """The attributes of an estimator that stopped here, for scikit-learn's callbacks."""
         model = self.model_.copy()
         return {"model_": model, "_compiled": model._compiled, **_arrays_of(model)}
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the estimator, fitted or not, to one file without pickle; `load_estimator` reads it.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; it is replaced only once the new one is complete and on the disk.
+
+        Raises
+        ------
+        ValueError
+            If it holds what a file cannot: Python functions, callbacks, objects of other classes.
+        """
+        known = next(cls for cls in type(self).__mro__ if cls.__module__.startswith(__package__))
+        files.save(self, path, known)
 
     # ---- the model behind the attributes ----
 

@@ -187,12 +187,21 @@ def decode(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     return form.decode(value["value"], dict(arrays))
 
 
+def _list(value: Any) -> list:
+    if type(value) is not list:
+        raise ValueError(f"expected a list, got {value!r:.80}")
+    return value
+
+
 def _encode_dict(value: dict, where: str, arrays: Arrays) -> Any:
     return [[encode(k, f"{where}/key", arrays), encode(v, f"{where}/{k}", arrays)] for k, v in value.items()]
 
 
 def _decode_dict(pairs: Any, arrays: Arrays) -> dict:
-    return {decode(k, arrays): decode(v, arrays) for k, v in pairs}
+    result = {decode(k, arrays): decode(v, arrays) for k, v in map(_list, _list(pairs))}
+    if len(result) < len(pairs):
+        raise ValueError(f"expected different names, got {[k for k, _ in pairs]!r:.80}")
+    return result
 
 
 def _encode_array(value: np.ndarray, where: str, arrays: Arrays) -> Any:
@@ -221,6 +230,14 @@ def _decode_array(value: Any, arrays: Arrays) -> np.ndarray:
     return array.reshape(shape)
 
 
+def _decode_scalar(value: Any, arrays: Arrays) -> np.generic:
+    name, number = value
+    scalar = np.dtype(name).type(number)
+    if scalar.dtype.kind not in "biufU" or (scalar.item() != number and number == number):
+        raise ValueError(f"expected a scalar of NumPy's, got {number!r:.80} as {name!r:.80}")
+    return scalar
+
+
 def _schedule(config: Any) -> Schedule:
     schedule = get(config)
     if not isinstance(schedule, Schedule):
@@ -231,9 +248,8 @@ def _schedule(config: Any) -> Schedule:
 FORMS = [
     Form("dict", dict, _encode_dict, _decode_dict),
     Form("tuple", tuple, lambda v, where, arrays: encode(list(v), where, arrays),
-         lambda v, arrays: tuple(decode(v, arrays))),
-    Form("scalar", np.generic, lambda v, where, arrays: [v.dtype.str, plain(v, where)],
-         lambda v, arrays: np.dtype(v[0]).type(v[1])),
+         lambda v, arrays: tuple(decode(_list(v), arrays))),
+    Form("scalar", np.generic, lambda v, where, arrays: [v.dtype.str, plain(v, where)], _decode_scalar),
     Form("array", np.ndarray, _encode_array, _decode_array),
     Form("optimizer", Optimizer, lambda v, where, arrays: optimizer_config(v),
          lambda v, arrays: make_optimizer(v)),
