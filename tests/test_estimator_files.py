@@ -117,13 +117,19 @@ def test_other_files(tmp_path):
         fnn.load_estimator(tmp_path / "model")
 
 
+def given(pairs, name, value):
+    next(pair for pair in pairs if pair[0] == name)[1] = value
+
+
 @pytest.mark.parametrize("change, words", [
     (lambda d, s: d.update(estimator="Pipeline"), "KeyError: 'Pipeline'"),
     (lambda d, s: s.append(["predict", 3]), "'predict' is no fitted attribute"),
     (lambda d, s: s.append(["__class__", 3]), "'__class__' is no fitted attribute"),
     (lambda d, s: s.append(["alpha", 3]), "'alpha' is no fitted attribute"),
-    (lambda d, s: s.append(["n_features_in_", 10**14]), "MemoryError|expecting|Unable to allocate"),
-    (lambda d, s: s.append(["_label_binarizer", None]), "AttributeError"),
+    (lambda d, s: given(s, "n_features_in_", 10**14), "MemoryError|Unable to allocate"),
+    (lambda d, s: given(s, "_label_binarizer", None), "AttributeError"),
+    (lambda d, s: s.append(["n_iter_", 3]), "expected different names"),
+    (lambda d, s: d.update({"class": None}), "it holds a model, but not of which class"),
     (lambda d, s: d["parameters"]["value"].append(["units", 3]), "units"),
     (lambda d, s: d["model"]["layers"][0].update(units=10**13), "dense.weight"),
 ])

@@ -146,7 +146,7 @@ def load_estimator(path):
     Examples
     --------
     >>> from fastnn.estimators import MLPRegressor
-    >>> MLPRegressor((32, 16), activation="gelu").save("mlp.safetensors")
+    >>> MLPRegressor(hidden_layer_sizes=(32, 16), activation="gelu").save("mlp.safetensors")
     >>> load_estimator("mlp.safetensors")
     MLPRegressor(activation='gelu', hidden_layer_sizes=(32, 16))
     """

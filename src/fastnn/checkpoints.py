@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import backends, checks
+from . import backends, bundles, checks
 from .callback_base import Callback
 from .callbacks import BestSoFar
 from .history import RunningLoss
@@ -147,7 +147,7 @@ class Keeper:
         self._set_states(state)
         return epochs if state["stop"] else epoch
 
-    def begin_epoch(self, totals: RunningLoss, gathered: np.ndarray | list | None) -> int:
+    def begin_epoch(self, totals: RunningLoss, gathered: bundles.Bundle | list | None) -> int:
         """The first step to take; puts back the sums of the losses and what was gathered in those before."""
         self.shuffles = self.model.shuffles if self.checkpoint else 0  # before this epoch's is drawn
         state, self.left_within = self.left_within, None
@@ -160,11 +160,12 @@ class Keeper:
                 raise ValueError(f"step: expected less than {steps}, which an epoch has, got {step}")
             if isinstance(gathered, list):
                 gathered += state["gathered"]
-            elif gathered is not None:
-                before = gathered[:len(state["gathered"])]
-                if before.shape != state["gathered"].shape:
-                    raise ValueError(f"outputs: expected rows of {before.shape[1:]}")
-                before[...] = state["gathered"]
+            else:
+                for array, saved in zip(bundles.parts(gathered), bundles.parts(state["gathered"]), strict=True):
+                    before = array[:len(saved)]
+                    if before.shape != saved.shape:
+                        raise ValueError(f"outputs: expected rows of {before.shape[1:]}, got {saved.shape}")
+                    before[...] = saved
         self._set_states(state)
         return step
 
@@ -345,15 +346,16 @@ def _fingerprint(value: Any) -> Any:
 
 
 def _settings_of(model: Model) -> dict[str, Any]:
-    assert model.optimizer is not None and model.loss is not None
+    assert model.optimizer is not None
     try:
         layers: Any = model.get_config()
     except ValueError:  # a class that is not registered
         layers = [[type(layer).__name__, layer.get_config()] for layer in model.layers]
     optimizer = dict(model.optimizer.get_config())
-    return {"layers": layers, "learning_rate": optimizer.pop("learning_rate"), "loss": model.loss,
+    return {"layers": layers, "learning_rate": optimizer.pop("learning_rate"),
+            "losses": model._losses, "loss_weights": model._loss_weights,
             "optimizer": [type(model.optimizer).__name__, optimizer],
-            "metrics": [metric.name for metric in model.metrics],
+            "metrics": [[metric.name for metric in metrics] for metrics in model._metrics],
             "backend": f"{backends.backend()} {backends.isa()}"}
 
 
