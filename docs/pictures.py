@@ -1,7 +1,8 @@
-"""The pictures in docs/images, made anew: ``python docs/pictures.py``, or with names for only some.
+"""The pictures in docs/images and their page, made anew: ``python docs/pictures.py``, or with names for some.
 
-One for each function of `fastnn.plot`, and one for each lesson. It takes some minutes.
+One for each function of `fastnn.plot`, and ``lesson-NAME.png`` for each lesson. It takes about a minute.
 """
+import inspect
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from matplotlib import pyplot
 import fastnn as fnn
 from fastnn import plot
 from fastnn.data import load_digits, train_test_split
+from fastnn.lessons import LESSONS
 
 FOLDER = Path(__file__).with_name("images")
 
@@ -158,15 +160,34 @@ PICTURES = {
 }
 
 
+def page():
+    """docs/pictures.md: every function, its summary and its picture."""
+    parts = ["# Pictures\n", "What `fastnn.plot` draws: one call a picture, `ax=` for Axes of your own; they are "
+             "returned, and nothing is shown.\n`plot.save(ax, path)` writes a small PNG. Made by `python "
+             "docs/pictures.py`, where the calls are.\n"]
+    for name in PICTURES:
+        summary = inspect.getdoc(getattr(plot, name)).split("\n\n")[0].replace("\n", " ")
+        parts.append(f"## plot.{name}\n\n{summary}\n\n![{summary}](images/{name}.png)\n")
+    return "\n".join(parts)
+
+
+def draw(name, make):
+    ax = make()
+    path = FOLDER / f"{name}.png"
+    plot.save(ax, path, colours=32 if name == "embedding" else 64)
+    pyplot.close("all")
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
 def main(names):
     FOLDER.mkdir(exist_ok=True)
+    FOLDER.with_name("pictures.md").write_text(page())
     for name, make in PICTURES.items():
         if not names or name in names:
-            path = FOLDER / f"{name}.png"
-            ax = make()
-            plot.save(ax, path, colours=32 if name == "embedding" else 64)
-            pyplot.close("all")
-            print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+            draw(name, make)
+    for name, lesson in LESSONS.items():
+        if not names or f"lesson-{name}" in names:
+            draw(f"lesson-{name}", lambda lesson=lesson: lesson.picture(lesson.experiment()))
 
 
 if __name__ == "__main__":

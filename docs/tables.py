@@ -15,6 +15,7 @@ from fastnn import (
     diagnostics,
     initializers,
     layers,
+    lessons,
     losses,
     metrics,
     optimizers,
@@ -86,6 +87,18 @@ def rule_rows():
         yield f"`{name}`", cell(rule.doc), f"{sign} {rule.threshold:g}", cell(rule.remedy), cell(rule.source)
 
 
+def anchor(heading):
+    """What GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def lesson_rows():
+    for lesson in lessons.LESSONS.values():
+        ideas = ", ".join(f"[{idea}](#{anchor(idea)})" for idea in lesson.ideas)
+        yield str(lesson.number), f"`fastnn lesson {lesson.name}`", \
+            f"[{cell(lesson.title)}](images/lesson-{lesson.name}.png)", ideas
+
+
 TABLES = {
     "activations": lambda: table(["name", "f(x)", "range", "source"], activation_rows()),
     "losses": lambda: table(["name", "in Python", "what it is"], loss_rows()),
@@ -99,6 +112,7 @@ TABLES = {
         (f"`fnn.{name}`", summary(thing)) for name, thing in layers.LAYERS.items()]),
     "metrics": lambda: table(["name", "what it is"], [
         (f"`{name}`", summary(metric.function)) for name, metric in metrics.METRICS.items()]),
+    "lessons": lambda: table(["", "on the command line", "picture", "ideas"], lesson_rows()),
     "rules": lambda: table(["name", "figure", "bad", "what to try", "source of the threshold"], rule_rows()),
 }
 

@@ -173,7 +173,7 @@ class TestMnist:
 
 class TestErrors:
     @pytest.mark.parametrize(("arguments", "message"), [
-        ([], "required: {train,diagnose,info,gradcheck}"),
+        ([], "required: {train,diagnose,info,gradcheck,lesson}"),
         (["fly"], "invalid choice: 'fly'"),
         (["train", "--wings", "2"], "unrecognized arguments: --wings 2"),
         (["train", "--epoch", "2"], "unrecognized arguments: --epoch 2"),

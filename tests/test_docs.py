@@ -12,6 +12,7 @@ from fastnn import (
     diagnostics,
     initializers,
     layers,
+    lessons,
     losses,
     metrics,
     optimizers,
@@ -111,6 +112,33 @@ def test_tables_are_up_to_date():
     spec.loader.exec_module(tables)
     assert set(tables.TABLES) == set(re.findall(r"<!-- table: (\w+) -->", page()))
     assert tables.filled(page()) == page(), "python docs/tables.py writes them anew"
+
+
+def test_every_lesson_is_linked():
+    """From each idea that it shows."""
+    text = dict(sections())
+    for lesson in lessons.LESSONS.values():
+        for idea in lesson.ideas:
+            assert f"`fastnn lesson {lesson.name}`" in text[idea], (lesson.name, idea)
+
+
+@pytest.mark.skipif(not (DOCS / "images").is_dir(), reason="an sdist leaves the pictures out")
+def test_pictures():
+    """Small, made by docs/pictures.py, and where the pages say they are."""
+    plot = pytest.importorskip("fastnn.plot")
+    images = {path.stem for path in (DOCS / "images").iterdir()}
+    helpers = {"colour", "curves", "figure", "save"}
+    assert images == set(plot.__all__) - helpers | {f"lesson-{name}" for name in lessons.LESSONS}, \
+        "python docs/pictures.py makes them anew"
+    for path in (DOCS / "images").iterdir():
+        assert path.stat().st_size < 60_000, path
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and path.read_bytes()[25] == 3, "expected a palette"
+    for text, folder in ((page(), ""), ((DOCS / "pictures.md").read_text(), ""),
+                         ((DOCS.parent / "README.md").read_text(), "docs/")):
+        shown = re.findall(rf"\]\({folder}images/([\w-]+)\.png\)", text)
+        assert shown and set(shown) <= images
+    assert set(re.findall(r"^## plot\.(\w+)$", (DOCS / "pictures.md").read_text(), re.MULTILINE)) == \
+        set(plot.__all__) - helpers
 
 
 def test_links_inside_the_page():

@@ -16,11 +16,12 @@ from .diagram import network
 from .functions import activation
 from .images import weights, worst_errors
 from .layers_over_time import gradient_norms, histograms, saturation, update_ratios
-from .style import figure, save
+from .style import colour, figure, save
 from .surfaces import loss_surface, optimizer_paths
 
 __all__ = [
-    "activation", "compare", "confusion_matrix", "curves", "decision_boundary", "embedding", "figure",
+    "activation", "colour", "compare", "confusion_matrix", "curves", "decision_boundary", "embedding",
+    "figure",
     "gradient_check", "gradient_error", "gradient_norms", "histograms", "history", "learning_rate_search",
     "loss_surface", "network", "optimizer_paths", "predictions", "profile", "saturation", "save", "schedule",
     "update_ratios", "weights", "worst_errors",

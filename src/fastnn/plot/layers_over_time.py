@@ -178,7 +178,8 @@ def _lines(monitor: Any, figures: Mapping[str, str], ax: Any) -> Any:
             values = np.asarray(seen[figure], float)
             if np.isfinite(values).any():
                 label = name if len(figures) == 1 else f"{name}, {figure}"
-                ax.plot(x, values, linestyle=style, label=label, **depth(i, len(layers)))
+                ax.plot(x, values, linestyle=style, label=label, markevery=max(1, len(x) // 15),
+                        **depth(i, len(layers)))
     ax.set_xlabel(x_label)
     return ax
 

@@ -97,6 +97,18 @@ def dress(ax: Any, x: str = "", y: str = "", title: str = "", legend: bool = Fal
     return ax
 
 
+def colour(i: int) -> str:
+    """The i-th colour.
+
+    Examples
+    --------
+    >>> from fastnn import plot
+    >>> plot.colour(0)
+    '#0072B2'
+    """
+    return COLOURS[i % len(COLOURS)]
+
+
 def line(i: int) -> dict[str, Any]:
     """Colour and style of the i-th line of a picture."""
     return {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i % len(LINES)], "linewidth": 1.8}

@@ -56,7 +56,8 @@ def optimizer_paths(function: Callable[..., Any], paths: Mapping[str, Any], *, a
     heights = np.array([[_value(function(np.array([u, v]))) for u in a] for v in b])
     # lines of equal steps in the root of the height: they show a valley's floor as well as its walls
     roots = np.sqrt(heights - heights.min())
-    ax.contour(a, b, roots, levels=levels, colors="0.78", linewidths=0.7)
+    # without smooth edges, which would be most of a file
+    ax.contour(a, b, roots, levels=levels, colors="0.78", linewidths=0.7, antialiased=False)
     for i, (label, path) in enumerate(paths.items()):
         ax.plot(*path.T, label=label, **(line(i) | {"linewidth": 1.6}))
         ax.plot(*path[-1], "o", color=COLOURS[i % len(COLOURS)], markersize=6)

@@ -1,0 +1,26 @@
+"""Lessons: what the course notes claim, as experiments that run here; ``fastnn lesson NAME``."""
+
+from . import (
+    activations,
+    batches,
+    divergence,
+    gradcheck,
+    initial_weights,
+    inputs,
+    optimizers,
+    overfitting,
+    saddle,
+    schedules,
+    search,
+    slowdown,
+    softmax,
+    universality,
+    vanishing,
+)
+from .base import Done, Lesson, Results, find, registry
+
+LESSONS = registry([module.LESSON for module in (
+    slowdown, softmax, divergence, overfitting, initial_weights, vanishing, gradcheck, inputs, batches,
+    optimizers, schedules, universality, activations, search, saddle)])
+
+__all__ = ["LESSONS", "Done", "Lesson", "Results", "find"]
