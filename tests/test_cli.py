@@ -313,10 +313,11 @@ class TestGradcheck:
                                     "tolerance"]
         rows = lines[1:-2]
         backends = 1 + (fnn.backends.isa() is not None)
-        assert len(rows) == 6 * 2 * backends and all(row.endswith("  ok") for row in rows)
-        assert {row.split("  ")[0].strip() for row in rows} == {
-            "layer dense", "layer dense-deep", "layer dense-relu", "layer dense-no-bias",
-            "layer dense-softmax-inside", "activation relu"}
+        chosen = {case.title for case in catalogue.cases()
+                  if "layer dense" in case.title or "activation relu" in case.title}
+        assert {"layer dense", "layer dense-deep", "activation relu"} <= chosen
+        assert {row.split("  ")[0].strip() for row in rows} == chosen
+        assert len(rows) == len(chosen) * 2 * backends and all(row.endswith("  ok") for row in rows)
         assert lines[-1] == f"{len(rows)} of {len(rows)} checks passed"
 
     def test_options(self, run):

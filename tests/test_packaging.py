@@ -64,6 +64,7 @@ LONG_FILES: dict[str, str] = {  # path: why it is not split
 }
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of the package by its dotted name."""
     found = {}
