@@ -27,8 +27,12 @@ def make(workload: Workload, variant: str) -> Job:
 
 def model_of(workload: Workload, metrics: tuple[str, ...] = ()) -> fnn.Sequential:
     *hidden, last = workload.sizes[1:]
-    layers = [fnn.Dense(n, workload.hidden) for n in hidden] + [fnn.Dense(last, workload.output)]
-    model = fnn.Sequential(layers, input_shape=workload.sizes[:1])
+    layers: list[fnn.Layer] = []
+    for filters, kernel in workload.convolutions:
+        layers += [fnn.Conv2D(filters, kernel, activation=workload.hidden), fnn.MaxPool2D(2)]
+    layers += [fnn.Flatten()] if layers else []
+    layers += [fnn.Dense(n, workload.hidden) for n in hidden] + [fnn.Dense(last, workload.output)]
+    model = fnn.Sequential(layers, input_shape=workload.image or workload.sizes[:1])
     model.set_weights([array for layer in workload.weights() for array in layer])
     if workload.trains:
         optimizers = {"adam": fnn.Adam(workload.rate, BETA1, BETA2, EPSILON), "sgd": fnn.SGD(workload.rate)}

@@ -29,7 +29,12 @@ def make(workload: Workload, variant: str) -> Job | None:
 def network(workload: Workload, params: list, x: jax.Array) -> jax.Array:
     """Without the softmax."""
     for w, b in params[:-1]:
-        x = ACTIVATIONS[workload.hidden](x @ w + b)
+        if w.ndim == 4:
+            z = jax.lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+            x = ACTIVATIONS[workload.hidden](z + b)
+            x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        else:
+            x = ACTIVATIONS[workload.hidden](x.reshape(len(x), -1) @ w + b)
     w, b = params[-1]
     return x @ w + b
 

@@ -19,7 +19,7 @@ def start(threads: int) -> None:
 
 
 def make(workload: Workload, variant: str) -> Job | None:
-    return None if workload.trains else Prediction(workload)
+    return None if workload.trains or workload.convolutions else Prediction(workload)
 
 
 def graph(workload: Workload) -> bytes:

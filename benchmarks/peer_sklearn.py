@@ -17,7 +17,9 @@ def start(threads: int) -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)  # one epoch a call is what is wanted
 
 
-def make(workload: Workload, variant: str) -> Job:
+def make(workload: Workload, variant: str) -> Job | None:
+    if workload.convolutions:
+        return None
     return Training(workload) if workload.trains else Prediction(workload)
 
 

@@ -28,11 +28,40 @@ def make(workload: Workload, variant: str) -> Job:
 def network(workload: Workload) -> nn.Sequential:
     """Without the softmax, which PyTorch's loss contains."""
     layers: list[nn.Module] = []
-    for w, b in workload.weights():
-        linear = nn.Linear(*w.shape)
-        linear.weight.data, linear.bias.data = torch.tensor(w.T.copy()), torch.tensor(b)
-        layers += [linear, ACTIVATIONS[workload.hidden]()]
-    return nn.Sequential(*layers[:-1])
+    for w, _ in workload.weights():
+        if w.ndim == 4:
+            layers += [nn.Conv2d(w.shape[2], w.shape[3], w.shape[0]), ACTIVATIONS[workload.hidden](), nn.MaxPool2d(2)]
+            continue
+        if layers and isinstance(layers[-1], nn.MaxPool2d):
+            layers.append(nn.Flatten())
+        layers += [nn.Linear(*w.shape), ACTIVATIONS[workload.hidden]()]
+    net = nn.Sequential(*layers[:-1])
+    set_weights(net, workload)
+    return net
+
+
+def set_weights(net: nn.Sequential, workload: Workload) -> None:
+    """The workload's: images are (c, h, w) here, which turns the rows of the dense layer after them around."""
+    with torch.no_grad():
+        channels = 0
+        modules = (module for module in net if isinstance(module, (nn.Conv2d, nn.Linear)))
+        for module, (w, b) in zip(modules, workload.weights(), strict=True):
+            if w.ndim == 4:
+                w, channels = w.transpose(3, 2, 0, 1), w.shape[3]
+            else:
+                w, channels = in_planes(w, channels).T, 0
+            module.weight.copy_(torch.from_numpy(w.copy()))
+            module.bias.copy_(torch.from_numpy(b))
+
+
+def in_planes(w: np.ndarray, channels: int) -> np.ndarray:
+    """Rows for (h, w, c), where there are channels, as rows for (c, h, w)."""
+    return w.reshape(-1, channels, w.shape[1]).swapaxes(0, 1).reshape(w.shape) if channels else w
+
+
+def planes(X: np.ndarray) -> np.ndarray:
+    """Images (n, h, w, c) as (n, c, h, w)."""
+    return np.ascontiguousarray(np.moveaxis(X, -1, 1)) if X.ndim == 4 else X
 
 
 class Training(Job):
@@ -43,7 +72,8 @@ class Training(Job):
             self.optimizer = torch.optim.Adam(parameters, workload.rate, (BETA1, BETA2), EPSILON, fused=True)
         else:
             self.optimizer = torch.optim.SGD(parameters, workload.rate, fused=True)
-        X, y = (torch.from_numpy(a) for a in workload.rows())
+        X, y = workload.rows()
+        X, y = torch.from_numpy(planes(X)), torch.from_numpy(y)
         self.batches = [(X[rows], y[rows]) for rows in workload.batch_slices()]
         self.steps = len(self.batches)
         self.loss = torch.compile(self._loss) if compiled else self._loss
@@ -61,11 +91,8 @@ class Training(Job):
         return loss
 
     def reset(self) -> None:
+        set_weights(self.net, self.workload)
         with torch.no_grad():
-            linears = [layer for layer in self.net if isinstance(layer, nn.Linear)]
-            for linear, (w, b) in zip(linears, self.workload.weights(), strict=True):
-                linear.weight.copy_(torch.from_numpy(w.T))
-                linear.bias.copy_(torch.from_numpy(b))
             for state in self.optimizer.state.values():
                 for array in state.values():
                     array.zero_()
@@ -84,7 +111,7 @@ class Training(Job):
 class Prediction(Job):
     def __init__(self, workload: Workload, compiled: bool) -> None:
         self.net = nn.Sequential(*network(workload), nn.Softmax(dim=1)).eval()
-        self.x = torch.from_numpy(workload.rows()[0])
+        self.x = torch.from_numpy(planes(workload.rows()[0]))
         self.predict = torch.compile(self.net) if compiled else self.net
 
     def run(self, units: int) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .images import convolve, convolve_gradients, pool, unpool
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam, for every peer
 
 
@@ -13,7 +15,9 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam, for every peer
 class Workload:
     """A network and what is done with it; without an `optimizer` it predicts `batch` rows.
 
-    `batches` different batches are the training rows; one pass over them is the smallest piece that is timed.
+    `batches` different batches are the training rows; one pass over them is the smallest piece that is timed. Rows
+    that are an `image` (h, w, c) go through `convolutions` first, so many filters of a size, each with its activation
+    and a 2 by 2 maximum pool; what comes out has ``sizes[0]`` numbers.
     """
 
     name: str
@@ -25,6 +29,8 @@ class Workload:
     rate: float = 0.0
     loss: str = ""
     batches: int = 1
+    image: tuple[int, int, int] = ()  # type: ignore[assignment]
+    convolutions: tuple[tuple[int, int], ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -34,6 +40,12 @@ class Workload:
     def flops(self) -> int:
         """Of the products of one step or prediction; the first layer's input needs no gradient."""
         products = [n_in * n_out for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)]
+        maps, size = [], self.image[:1]
+        for (filters, kernel), (_, _, c, _) in zip(self.convolutions, self.kernels(), strict=True):
+            size = (size[0] - kernel + 1,)
+            maps.append(size[0] ** 2 * kernel ** 2 * c * filters)
+            size = (size[0] // 2,)
+        products = maps + products
         return 2 * self.batch * (3 * sum(products) - products[0] if self.trains else sum(products))
 
     @property
@@ -41,21 +53,27 @@ class Workload:
         """Steps from the initial weights whose losses must agree before any timing."""
         return 10 if self.batches == 1 else min(10, self.batches)
 
+    def kernels(self) -> list[tuple[int, int, int, int]]:
+        """The shape (k, k, c, filters) of each convolution's weights."""
+        channels = [*self.image[2:], *(filters for filters, _ in self.convolutions)]
+        return [(kernel, kernel, c, filters)
+                for c, (filters, kernel) in zip(channels, self.convolutions, strict=False)]
+
     def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Initial (w, b) of each layer, float32, w (n_in, n_out)."""
+        """Initial (w, b) of each layer, float32, w (k, k, c, filters) or (n_in, n_out)."""
         rng = np.random.default_rng(1)
         layers = []
-        for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False):
-            bound = (6 / (n_in + n_out)) ** 0.5
-            layers.append((rng.uniform(-bound, bound, (n_in, n_out)).astype(np.float32),
-                           rng.uniform(-0.1, 0.1, n_out).astype(np.float32)))
+        for shape in [*self.kernels(), *zip(self.sizes, self.sizes[1:], strict=False)]:
+            bound = (6 / (np.prod(shape[:-1]) + shape[-1])) ** 0.5
+            layers.append((rng.uniform(-bound, bound, shape).astype(np.float32),
+                           rng.uniform(-0.1, 0.1, shape[-1]).astype(np.float32)))
         return layers
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """X float32 and y: int64 labels, every class in every batch, or float32 rows."""
         rng = np.random.default_rng(2)
         n = self.batch * self.batches
-        X = rng.normal(size=(n, self.sizes[0])).astype(np.float32)
+        X = rng.normal(size=(n, *(self.image or self.sizes[:1]))).astype(np.float32)
         if self.output == "softmax":
             return X, np.arange(n) % self.sizes[-1]
         return X, rng.normal(size=(n, self.sizes[-1])).astype(np.float32)
@@ -76,10 +94,13 @@ TRAINING = (
     Workload("1024x4", (1024, 1024, 1024, 1024, 10), "relu", batch=512, batches=4, **ADAM, **CROSS_ENTROPY),
     Workload("4-32-16-4", (4, 32, 16, 4), "tanh", "identity", batch=10_000, loss="squared_error", **ADAM),
 )
+LENET = {"sizes": (256, 120, 84, 10), "hidden": "relu", "image": (28, 28, 1), "convolutions": ((6, 5), (16, 5))}
+IMAGES = tuple(Workload(f"lenet-{batch}", batch=batch, batches=640 // batch or 1, **LENET, **ADAM, **CROSS_ENTROPY)
+               for batch in (64, 512))
 PREDICTION = tuple(
     Workload(f"predict-{rows}:{'-'.join(map(str, sizes))}", sizes, "relu", "softmax", batch=rows)
     for sizes in ((64, 32, 10), (784, 128, 10)) for rows in (1, 64, 10_000))
-WORKLOADS = {w.name: w for w in TRAINING + PREDICTION}
+WORKLOADS = {w.name: w for w in TRAINING + IMAGES + PREDICTION}
 LARGEST = "1024x4"
 
 
@@ -90,17 +111,45 @@ HIDDEN = {"relu": (lambda z: np.maximum(z, 0), lambda y: y > 0),
           "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda y: y * (1 - y))}
 
 
-def _forward(workload: Workload, layers: list, X: np.ndarray) -> list[np.ndarray]:
-    """X, then every layer's output."""
-    outputs = [X]
+def _forward(workload: Workload, layers: list, X: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """X, then every layer's output; and the maps of the convolutions, before their pools."""
+    outputs, maps = [X], []
+    hidden = HIDDEN[workload.hidden][0]
     for w, b in layers[:-1]:
-        outputs.append(HIDDEN[workload.hidden][0](outputs[-1] @ w + b))
+        if w.ndim == 4:
+            maps.append(hidden(convolve(outputs[-1], w) + b))
+            outputs.append(pool(maps[-1]))
+        else:
+            outputs.append(hidden(_flat(outputs[-1]) @ w + b))
     w, b = layers[-1]
-    z = outputs[-1] @ w + b
+    z = _flat(outputs[-1]) @ w + b
     if workload.output == "softmax":
         e = np.exp(z - z.max(axis=1, keepdims=True))
         z = e / e.sum(axis=1, keepdims=True)
-    return [*outputs, z]
+    return [*outputs, z], maps
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), -1)
+
+
+def _gradients(workload: Workload, layers: list, outputs: list[np.ndarray], maps: list[np.ndarray],
+               dz: np.ndarray) -> list[np.ndarray]:
+    """Those of (w, b, w, b, ..), given that of the last layer's sums."""
+    slope = HIDDEN[workload.hidden][1]
+    gradients: list[np.ndarray] = []
+    for i in reversed(range(len(layers))):
+        w = layers[i][0]
+        if w.ndim == 4:
+            dw, dx = convolve_gradients(outputs[i], w, dz)
+        else:
+            dw, dx = _flat(outputs[i]).T @ dz, (dz @ w.T).reshape(outputs[i].shape)
+        gradients = [dw, dz.sum(axis=tuple(range(dz.ndim - 1))), *gradients]
+        if i > len(maps):
+            dz = dx * slope(outputs[i])
+        elif i:
+            dz = unpool(maps[i - 1], dx) * slope(maps[i - 1])
+    return gradients
 
 
 def expected(workload: Workload) -> np.ndarray:
@@ -109,7 +158,7 @@ def expected(workload: Workload) -> np.ndarray:
     X, y = workload.rows()
     X = X.astype(np.float64)
     if not workload.trains:
-        return _forward(workload, layers, X)[-1]
+        return _forward(workload, layers, X)[0][-1]
     target = np.eye(workload.sizes[-1])[y] if y.ndim == 1 else y.astype(np.float64)
     slices = workload.batch_slices()
     parameters = [array for layer in layers for array in layer]
@@ -117,14 +166,9 @@ def expected(workload: Workload) -> np.ndarray:
     losses = []
     for step in range(1, workload.checked_steps + 1):
         rows = slices[(step - 1) % len(slices)]
-        outputs = _forward(workload, layers, X[rows])
+        outputs, maps = _forward(workload, layers, X[rows])
         losses.append(_loss(workload, outputs[-1], target[rows]))
-        dz = (outputs[-1] - target[rows]) / workload.batch
-        gradients: list[np.ndarray] = []
-        for i in reversed(range(len(layers))):
-            gradients = [outputs[i].T @ dz, dz.sum(axis=0), *gradients]
-            if i:
-                dz = (dz @ layers[i][0].T) * HIDDEN[workload.hidden][1](outputs[i])
+        gradients = _gradients(workload, layers, outputs, maps, (outputs[-1] - target[rows]) / workload.batch)
         for p, g, m, v in zip(parameters, gradients, means, squares, strict=True):
             if workload.optimizer == "sgd":
                 p -= workload.rate * g
