@@ -115,6 +115,14 @@ class TestTrain:
         code, lines, _ = run("train", "--hidden", "none", "--epochs", 2)
         assert code == 0 and lines[1].startswith("network: 64-10, ")
 
+    def test_lenet(self, run, folder):
+        code, lines, err = run("train", "--model", "lenet")
+        assert (code, err) == (0, "")
+        assert lines[1].startswith("network: LeNet-5, 64-120-84-10, relu, 19,754 parameters, ")
+        assert float(LAST_LINE.fullmatch(lines[-1])["accuracy"]) >= 97
+        kinds = [type(layer).__name__ for layer in fnn.load("digits.safetensors").layers]
+        assert kinds == ["Standardize", *["Conv2D", "MaxPool2D"] * 2, "Flatten", *["Dense"] * 3]
+
     def test_early_stopping(self, run):
         code, lines, _ = run("train", "--validation", 0.1, "--patience", 1, "--epochs", 500)
         assert code == 0 and 3 < len(lines) < 100
@@ -159,6 +167,13 @@ class TestMnist:
         assert right == int(LAST_LINE.fullmatch(lines[-1])["right"])
         code, lines, _ = run("train", "--data", "mnist", "--path", ".", "--epochs", 1)
         assert code == 0 and lines[0] == "mnist: 1,438 images to train on, 359 to test"
+
+    @pytest.mark.skipif("FASTNN_MNIST" not in os.environ, reason="FASTNN_MNIST names no folder with MNIST's files")
+    def test_lenet_on_mnist(self, run):
+        """The last 2,000 of its test images, after the first 8,000."""
+        code, lines, _ = run("train", "--model", "lenet", "--data", "mnist", "--path", os.environ["FASTNN_MNIST"],
+                             "--train-rows", 8000, "--epochs", 12, "--batch-size", 64)
+        assert code == 0 and float(LAST_LINE.fullmatch(lines[-1])["accuracy"]) >= 97.5
 
     def test_both_parts(self, run, folder):
         X, y = load_digits()

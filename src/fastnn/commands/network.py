@@ -20,6 +20,9 @@ from ..optimizers import OPTIMIZERS
 
 Images = tuple[np.ndarray, np.ndarray]  # X, y
 
+HIDDEN = {"dense": (256, 128), "lenet": (120, 84)}  # sizes of each model's hidden dense layers
+SMALL = 20  # pixels: smaller images get small kernels
+
 
 def add_common_flags(parser: argparse.ArgumentParser) -> Callable[..., Any]:
     """The flags that say what is trained and how; returns what adds more to how."""
@@ -30,8 +33,10 @@ def add_common_flags(parser: argparse.ArgumentParser) -> Callable[..., Any]:
     flag("--train-rows", type=whole(1), metavar="N",
          help="images to train on; data without a test part of its own is split behind them, or at 80%%")
     flag = parser.add_argument_group("network").add_argument
-    flag("--hidden", type=hidden_sizes, default="256,128", metavar="N,N,...",
-         help="units of each hidden layer; 'none' for softmax regression")
+    flag("--model", choices=tuple(HIDDEN), default="dense",
+         help="dense layers alone, or LeNet-5: two convolutions with pools before them")
+    flag("--hidden", type=hidden_sizes, metavar="N,N,...",
+         help="units of each hidden dense layer, 'none' for no such layer (default: 256,128; of lenet 120,84)")
     flag("--activation", default="relu", metavar="NAME", help="of the hidden layers")
     flag("--initializer", default="glorot_uniform", metavar="NAME", help="of all weights")
     flag("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and arithmetic")
@@ -74,7 +79,10 @@ def load_images(arguments: argparse.Namespace) -> tuple[Images, Images]:
         else:
             train, test = (X[:n_train], y[:n_train]), (X[n_train:], y[n_train:])
     n_test = rows("--test-rows", arguments.test_rows, len(test[0]))
-    return train, (test[0][:n_test], test[1][:n_test])
+    test = test[0][:n_test], test[1][:n_test]
+    if arguments.model == "lenet":
+        train, test = ((X[..., np.newaxis], y) for X, y in (train, test))  # one channel
+    return train, test
 
 
 def rows(flag: str, wanted: int | None, available: int) -> int:
@@ -108,12 +116,21 @@ def choose_machine(arguments: argparse.Namespace, stack: ExitStack) -> str:
     return f"numpy backend, NumPy {np.__version__}, {threads}"
 
 
+def hidden(arguments: argparse.Namespace) -> tuple[int, ...]:
+    """Units of the hidden dense layers."""
+    return HIDDEN[arguments.model] if arguments.hidden is None else arguments.hidden
+
+
 def make_model(arguments: argparse.Namespace, X: np.ndarray, n_classes: int) -> fnn.Sequential:
     """The network, compiled; it takes raw pixels."""
-    layers = [fnn.Flatten(), fnn.Standardize(per_feature=False, name="pixels"),
-              *(fnn.Dense(size, arguments.activation, kernel_initializer=arguments.initializer)
-                for size in arguments.hidden),
-              fnn.Dense(n_classes, "softmax", kernel_initializer=arguments.initializer)]
+    settings: dict[str, Any] = {"activation": arguments.activation, "kernel_initializer": arguments.initializer}
+    layers: list[fnn.Layer] = [fnn.Standardize(per_feature=False, name="pixels")]
+    if arguments.model == "lenet":
+        kernel = {"kernel_size": 3, "padding": "same"} if min(X.shape[1:3]) < SMALL else {"kernel_size": 5}
+        for filters in (6, 16):
+            layers += [fnn.Conv2D(filters, **kernel, **settings), fnn.MaxPool2D(2)]
+    layers += [fnn.Flatten(), *(fnn.Dense(size, **settings) for size in hidden(arguments)),
+               fnn.Dense(n_classes, "softmax", kernel_initializer=arguments.initializer)]
     model = fnn.Sequential(layers, input_shape=X.shape[1:], dtype=arguments.dtype, seed=arguments.seed)
     make = checks.lookup("optimizer", arguments.optimizer, OPTIMIZERS)
     settings = {"learning_rate": arguments.lr, "momentum": arguments.momentum}

@@ -14,7 +14,7 @@ from typing import Any
 import fastnn as fnn
 
 from ..flags import INTERRUPTED, HelpFormatter, UsageError, number, whole
-from .network import add_common_flags, choose_machine, load_images, make_model, split
+from .network import add_common_flags, choose_machine, hidden, load_images, make_model, split
 
 
 def add(commands: Any) -> None:
@@ -52,11 +52,12 @@ def run_train(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         threads = choose_machine(arguments, stack)
         model = make_model(arguments, train[0], n_classes=int(max(train[1].max(), test[1].max())) + 1)
-        sizes = [math.prod(model.input_shape), *arguments.hidden, *model.output_shape]
+        sizes = [math.prod(model.input_shape), *hidden(arguments), *model.output_shape]
+        convolutions = "LeNet-5, " if arguments.model == "lenet" else ""
         n_parameters = sum(array.size for array in model.named_parameters().values())
         validated = f"{len(watched[0]):,} to validate, " if arguments.validation else ""
         say(f"{arguments.data}: {len(train[0]):,} images to train on, {validated}{len(test[0]):,} to test")
-        say(f"network: {'-'.join(map(str, sizes))}, {arguments.activation}, {n_parameters:,} parameters, "
+        say(f"network: {convolutions}{'-'.join(map(str, sizes))}, {arguments.activation}, {n_parameters:,} parameters, "
             f"{arguments.dtype}; {model.optimizer}")
         clock = Clock()
         callbacks: list[fnn.Callback] = [clock]
