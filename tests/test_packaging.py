@@ -56,6 +56,8 @@ ONLY = {
     "fastnn._native": "backends",
     "sklearn": "estimators",
     "matplotlib": "plot",
+    "onnx": "io",
+    "torch": "io",
 }
 
 LINES = 420  # about 400
@@ -217,6 +219,8 @@ NEEDS = {
     "fastnn.estimators": "sklearn",
     "fastnn.plot": "matplotlib",
     "fastnn.lessons": "matplotlib",
+    "fastnn.io.onnx_export": "onnx",
+    "fastnn.io.onnx_import": "onnx",
 }
 
 

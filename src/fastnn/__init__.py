@@ -21,7 +21,7 @@ from .diagnostics import Diagnosis, Finding, Monitor, SanityReport, diagnose, sa
 from .gradcheck import GradientCheck, check_gradients
 from .gradient_error import GradientErrorCurve, gradient_error_curve
 from .history import History
-from .io import ModelFileError, load
+from .io import ModelFileError, from_onnx, load, to_onnx
 from .layers import (
     ELU,
     Activation,
@@ -125,9 +125,8 @@ __all__ = [
     "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize", "SanityReport", "Schedule", "Sequential",
     "SmoothL1", "SquaredError", "SquaredHinge", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__", "backend",
     "balanced_weights", "check_gradients", "descend", "diagnose", "entropy_decomposition", "find_learning_rate",
-    "fit_lbfgs", "functional", "get_num_threads", "gradient_error_curve", "initializers", "load", "losses",
-    "sanity_check", "schedules", "set_num_threads", "use_backend", "use_isa",
-    "load_estimator",
+    "fit_lbfgs", "from_onnx", "functional", "get_num_threads", "gradient_error_curve", "initializers", "load",
+    "load_estimator", "losses", "sanity_check", "schedules", "set_num_threads", "to_onnx", "use_backend", "use_isa",
 ]
 
 
