@@ -175,6 +175,13 @@ class TestClaims:
         assert int(figures["momentum"]) < int(figures["noise"]) < int(figures["sgd"])
 
 
+    def test_transfer(self):
+        figures = done("transfer").figures
+        assert figures["before"] > 0.9
+        assert figures["frozen_few"] > figures["scratch_few"] + 0.05  # few labels: frozen features
+        assert figures["tuned_many"] > max(figures["scratch_many"], figures["frozen_many"])  # more: trained on
+
+
 class Page(HTMLParser):
     """What a page holds."""
 

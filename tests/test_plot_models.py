@@ -197,12 +197,24 @@ class TestSurfaces:
 
 
 def test_network(trained):
-    model = trained
-    words = [text.get_text() for text in plot.network(model).texts if text.get_text()]
-    assert words == ["input: (n, 8, 8)", "flatten: Flatten", "(n, 64)", "standardize: Standardize", "(n, 64)",
-                     "dense: Dense, tanh", "(n, 12)", "780 parameters",
-                     "dense_1: Dense, softmax", "(n, 10)", "130 parameters"]
-    assert plot.network(model).get_title() == "910 parameters, float32"
-    frozen = model.copy()
+    words = [text.get_text() for text in plot.network(trained).texts if text.get_text()]
+    assert words == ["input", "(n, 8, 8)", "flatten: Flatten", "(n, 64)", "standardize: Standardize", "(n, 64)",
+                     "dense: Dense, tanh", "780 parameters", "(n, 12)",
+                     "dense_1: Dense, softmax", "130 parameters", "(n, 10)"]
+    assert plot.network(trained).get_title() == "910 parameters, float32"
+    frozen = trained.copy()
     frozen.layers[2].trainable = False
     assert "dense: Dense, tanh, frozen" in [text.get_text() for text in plot.network(frozen).texts]
+
+
+def test_network_with_branches():
+    """A layer stands below all that it takes; a shared one counts once and is drawn at each call."""
+    one, other, tower = fnn.Input((8,), name="one"), fnn.Input((8,), name="other"), fnn.Dense(4, name="tower")
+    both = fnn.Add()([tower(one), tower(other)])
+    ax = plot.network(fnn.Model([one, other], [fnn.Dense(1, name="size")(both), fnn.Dense(2, name="kind")(both)]))
+    at = {text.get_text(): text.get_position() for text in ax.texts if text.get_text() and "(" not in text.get_text()}
+    rows = [["one", "other"], ["tower: Dense", "tower: Dense, shared"], ["add: Add"], ["kind: Dense", "size: Dense"]]
+    assert {words: y for words, (_, y) in at.items()} == {words: y for y, row in enumerate(rows) for words in row}
+    assert at["one"][0] < at["other"][0] and ax.get_title() == "51 parameters, float32"
+    arrows = [text for text in ax.texts if not text.get_text()]
+    assert len(arrows) == 2 + 2 + 2 + 2  # to the towers, to their sum, from it, and out

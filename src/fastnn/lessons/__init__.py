@@ -14,6 +14,7 @@ from . import (
     search,
     slowdown,
     softmax,
+    transfer,
     universality,
     vanishing,
 )
@@ -21,6 +22,6 @@ from .base import Done, Lesson, Results, find, registry
 
 LESSONS = registry([module.LESSON for module in (
     slowdown, softmax, divergence, overfitting, initial_weights, vanishing, gradcheck, inputs, batches,
-    optimizers, schedules, universality, activations, search, saddle)])
+    optimizers, schedules, universality, activations, search, saddle, transfer)])
 
 __all__ = ["LESSONS", "Done", "Lesson", "Results", "find"]
