@@ -8,6 +8,7 @@
 #include "softmax.inc"
 #include "gates.inc"
 #include "activation.inc"
+#include "narrow.inc"
 #include "dense.inc"
 #include "lanes.inc"
 #include "conv.inc"

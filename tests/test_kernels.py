@@ -129,6 +129,22 @@ def test_dense_forward(combination):
         assert_close(F.dense_forward(x, w, b), z + b, error, f"{rows}x{n_in}x{n_out}")
 
 
+@pytest.mark.parametrize("name, f", [("identity", lambda z: z), ("relu", lambda z: np.maximum(z, 0)),
+                                     ("sigmoid", lambda z: 1 / (1 + np.exp(-z)))])
+def test_dense_layer_of_few_outputs(combination, name, f):
+    """Forward and gradient, whose lanes lie along the inputs where there are many."""
+    dtype = combination.dtype
+    for n_in, n_out in itertools.product((15, 16, 32, 33, 70), range(1, 18)):
+        x, w, b = (normal(dtype, s, i) for i, s in enumerate(((67, n_in), (n_in, n_out), n_out)))
+        z, size = product(x, w)
+        y, error = F.dense_forward(x, w, b, name), rounding(dtype, n_in) * (size + np.abs(b))
+        assert_close(y, f(z + b), error + 4 * eps(dtype), f"{n_in}x{n_out}")
+        dw, db = F.dense_backward_parameters(x, y)
+        expected, size = product(x.T, y)
+        assert_close(dw, expected, rounding(dtype, 67) * size, f"dw {n_in}x{n_out}")
+        assert_close(db, y.sum(0, float), rounding(dtype, 67) * np.abs(y).sum(0, float), f"db {n_in}x{n_out}")
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_dense_forward_activation(combination, name):
     """The fused activation is that of activation_forward; z is stored where asked for."""
