@@ -51,6 +51,8 @@ class FakeModel:
 
 
 class FakeBound:
+    tokens = [False]
+
     def __init__(self, model, X, y, sample_weight):
         dtype = model.vector.dtype
         self.model, self.X, self.y = model, np.asarray(X, dtype), np.asarray(y, dtype)

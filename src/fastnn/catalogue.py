@@ -84,18 +84,21 @@ class Case:
         Numbers of the layers that are.
     weighted : bool
         Whether the rows have weights.
+    draw : callable, optional
+        Makes samples and targets of (generator, rows), where there are several inputs or outputs.
     """
 
     kind: str
     name: str
-    layers: Callable[[], list[Layer] | tuple[Tensor, Tensor]]
-    input_shape: tuple[int, ...] = (5,)
+    layers: Callable[[], Any]
+    input_shape: tuple[int | None, ...] = (5,)
     covers: type[Layer] | None = None
     loss: Callable[[], Loss] = CrossEntropy
     targets: Callable[[np.random.Generator, int, int], np.ndarray] = TARGETS["labels_or_rows"]["labels"]
     clipping: Mapping[str, Any] = field(default_factory=dict)
     frozen: tuple[int, ...] = ()
     weighted: bool = False
+    draw: Callable[[np.random.Generator, int], tuple[Any, Any]] | None = None
 
     @property
     def title(self) -> str:
@@ -105,7 +108,7 @@ class Case:
     def model(self, dtype: Any = "float64", seed: int = 0) -> Model:
         """The model, compiled; its biases are not zero, which would put ReLUs on their kinks."""
         made = self.layers()
-        model = Model(*made, dtype=dtype, seed=seed) if isinstance(made, tuple) else \
+        model = Model(made[0], made[1], dtype, seed) if isinstance(made, tuple) else \
             Sequential(made, self.input_shape, dtype=dtype, seed=seed)
         for i in self.frozen:
             model.layers[i].trainable = False
@@ -116,10 +119,13 @@ class Case:
                 parameter[...] = 0.1 * rng.standard_normal(parameter.shape)
         return model
 
-    def samples(self, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def samples(self, n: int, seed: int = 0) -> tuple[Any, Any]:
         """n samples and targets."""
         rng = np.random.default_rng(seed)
-        return rng.standard_normal((n, *self.input_shape)), self.targets(rng, n, N_OUT)
+        if self.draw is not None:
+            return self.draw(rng, n)
+        shape = [1 if size is None else size for size in self.input_shape]
+        return rng.standard_normal((n, *shape)), self.targets(rng, n, N_OUT)
 
     def check(self, n: int = 7, dtype: Any = "float64", seed: int = 0, **settings: Any) -> GradientCheck:
         """Check the gradients on n rows, to which input layers adapt; `settings` are `check_gradients`'s."""
@@ -155,6 +161,31 @@ def _shared() -> tuple[Tensor, Tensor]:
     return x, _last()(twice(twice(x)))
 
 
+def _two_by_two() -> tuple[list[Tensor], list[Tensor]]:
+    a, b = Input((5,), "a"), Input((3,), "b")
+    shared = Dense(7, "tanh")
+    h = Add()([shared(a), Dense(7, "tanh")(b)])
+    return [a, b], [Dense(N_OUT, "softmax", name="first")(h), Dense(4, "sigmoid", name="second")(h)]
+
+
+def _draw_two_by_two(rng: np.random.Generator, n: int) -> tuple[Any, Any]:
+    X = rng.standard_normal((n, 5)), rng.standard_normal((n, 3))
+    return X, (rng.integers(0, N_OUT, n), rng.random((n, 4)))
+
+
+def _draw_steps(rng: np.random.Generator, n: int) -> tuple[Any, Any]:
+    return rng.standard_normal((n, 4, 5)), rng.integers(0, N_OUT, (n, 4))
+
+
+def _graphs() -> Iterator[Case]:
+    """Models of several inputs and outputs, and of outputs over time."""
+    for weighted in (False, True):
+        words = " weighted" * weighted
+        yield Case("graph", f"two inputs, two outputs{words}", _two_by_two, draw=_draw_two_by_two, weighted=weighted)
+        yield Case("graph", f"a loss of every step{words}", lambda: [Dense(7, "tanh"), _last()], (None, 5),
+                   draw=_draw_steps, weighted=weighted)
+
+
 _LAYERS: tuple[tuple[str, type[Layer], Callable[[], Any], tuple[int, ...]], ...] = (
     ("dense", Dense, lambda: [Dense(17, "tanh"), _last()], (5,)),
     ("dense-deep", Dense, lambda: [Dense(33, "tanh"), Dense(15, "sigmoid"), _last()], (16,)),
@@ -179,6 +210,8 @@ _LAYERS: tuple[tuple[str, type[Layer], Callable[[], Any], tuple[int, ...]], ...]
     ("standardize", Standardize, lambda: [Standardize(), Dense(5, "tanh"), _last()], (17,)),
     ("standardize-images", Standardize, lambda: [Standardize(per_feature=False), Flatten(), _last()], (3, 5)),
     ("dropout", Dropout, lambda: [Dropout(0.3), Dense(17, "tanh"), Dropout(0.5), _last()], (5,)),
+    ("dropout-in-time", Dropout,
+     lambda: [Dense(17, "tanh"), Dropout(0.3), Dense(5, "tanh"), Flatten(), _last()], (3, 5)),
     ("gaussian-noise", GaussianNoise, lambda: [Dense(17), GaussianNoise(0.5), _last()], (5,)),
     ("min-max", MinMax, lambda: [MinMax(-1.0, 1.0), Dense(5, "tanh"), _last()], (17,)),
     ("row-normalize", RowNormalize, lambda: [RowNormalize("l1"), _last()], (17,)),
@@ -251,7 +284,7 @@ def cases() -> list[Case]:
     """
     ways = inspect.signature(Clipping).parameters
     return [
-        *LAYER_CASES, *_activations(), *_losses(),
+        *LAYER_CASES, *_graphs(), *_activations(), *_losses(),
         *(Case("regularizer", name, _with(kernel_regularizer=make(), bias_regularizer=make()))
           for name, make in REGULARIZERS.items()),
         *(Case("constraint", name, _with(kernel_constraint=make())) for name, make in CONSTRAINTS.items()),

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import checks
+from . import bundles, checks
+from .inference import bound_twice, named_inputs
 from .numerical import (
     SIGNIFICANT,
     Derivative,
@@ -23,7 +24,6 @@ from .numerical import (
 SMALL_MODEL = 2000   # entries of all tensors up to which every one is checked by default
 SAMPLES = 100        # of each tensor of a larger model
 DRAWS = 3            # of a random change of all numbers, to see what rounding does to a gradient
-INPUTS = "X"         # the name of the inputs' row
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, dt
     if not np.isfinite(data_loss):
         raise ValueError(f"the model's loss is {data_loss}, which has no gradient; "
                          "use smaller weights or inputs")
-    tensors = {name: parameters[name] for name in exact.gradients()} | ({INPUTS: exact.X} if inputs else {})
+    tensors = {name: parameters[name] for name in exact.gradients()} | (named_inputs(exact, exact.X) if inputs else {})
     if samples is None:
         samples = SMALL_MODEL if sum(a.size for a in tensors.values()) <= SMALL_MODEL else SAMPLES
     settings = _Settings(step, tolerance, floor, checks.positive_int("samples", samples),
@@ -269,7 +269,7 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, dt
                             for part in ("data", "penalty", ""))
     steps = judged.step()
     clipped = judged.model.optimizer.clipping.clipped({name: g for name, g in total.gradients.items()
-                                                       if name != INPUTS})
+                                                       if name in parameters})
     rows = []
     for number, (name, array) in enumerate(tensors.items()):
         rng = np.random.default_rng([seed, number])
@@ -291,32 +291,21 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, dt
     return GradientCheck(rows, data_loss, exact.loss("penalty"), tolerance, judged.model.dtype.name)
 
 
-def bound_twice(model: Any, dtype: np.dtype, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
-    """Copies of the model bound to the samples, in `dtype` and in float64, at the same numbers."""
-    copy = model.copy(dtype=dtype.name)
-    judged = copy.bind(X, y, sample_weight)
-    judged.X = np.array(judged.X, dtype)
-    judged.y = judged.y if judged.y.dtype.kind in "iu" else np.array(judged.y, dtype)
-    exact = copy.copy(dtype="float64").bind(judged.X, judged.y, sample_weight)
-    exact.X = np.array(exact.X, np.float64)
-    exact.y = np.array(exact.y)
-    return judged, exact
-
-
 def _part(part: str, judged: Any, exact: Any, parameters: dict[str, np.ndarray], inputs: bool,
           settings: _Settings) -> _Part:
     def gradients(bound: Any) -> dict[str, np.ndarray]:
         got = {name: np.array(g, np.float64) for name, g in bound.gradients(part).items()}
         if inputs:
-            got[INPUTS] = np.zeros(bound.X.shape)
-            if part != "penalty":
-                got[INPUTS] += bound.input_gradient()
+            found = named_inputs(bound, bound.X if part == "penalty" else bound.input_gradient())
+            got |= {name: np.zeros(g.shape) if part == "penalty" else np.array(g, np.float64)
+                    for name, g in found.items()}
         return got
 
     def loss() -> float:
         return exact.loss(part)
 
-    moved = [a for a in (*parameters.values(), exact.X, exact.y) if a.dtype.kind == "f"]
+    samples = *bundles.parts(exact.X), *bundles.parts(exact.y)
+    moved = [a for a in (*parameters.values(), *samples) if a.dtype.kind == "f"]
     epsilon = float(np.finfo(judged.model.dtype).eps)
     longest = max(n for a in moved for n in a.shape)
     rng, plain = np.random.default_rng(settings.seed), gradients(exact)

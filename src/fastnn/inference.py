@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .model import Model
 
 SMALL = 4096  # elements of X: fewer are copied
+INPUTS = "X"  # what the inputs are called beside parameters; with several each is X['name']
 PREDICT_ROWS = 256  # rows of a block in prediction and evaluation, unless told otherwise
 
 
@@ -78,6 +79,12 @@ class BoundModel:
     def __init__(self, model: Model, X: Bundle, y: Bundle, weight: np.ndarray | None) -> None:
         self.model, self.X, self.y, self.weight = model, X, y, weight
 
+    @property
+    def tokens(self) -> list[bool]:
+        """Of each input, whether it is whole numbers and has no gradient."""
+        compiled = self.model._compiled
+        return list(map(compiled.tokens, compiled.graph.inputs))
+
     def loss(self, part: str = "") -> float:
         """The loss, forward only."""
         if part == "penalty":
@@ -103,9 +110,8 @@ class BoundModel:
 
         It overwrites what `gradients` gave. None stands for an input of tokens.
         """
-        compiled = self.model._compiled
-        dx = tuple(None if compiled.tokens(tensor) else np.zeros(x.shape, self.model.dtype)
-                   for x, tensor in zip(bundles.parts(self.X), compiled.graph.inputs, strict=True))
+        dx = tuple(None if tokens else np.zeros(x.shape, self.model.dtype)
+                   for x, tokens in zip(bundles.parts(self.X), self.tokens, strict=True))
         self._run("gradient", "data", dx)
         return dx if len(dx) > 1 else dx[0]
 
@@ -149,6 +155,31 @@ class BoundModel:
                            update_count=model.update_count, seed=model.seed))
             run.execute(0, 1)
         return float(losses[0])
+
+
+def bound_twice(model: Any, dtype: np.dtype, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
+    """Copies of the model bound to the samples, in `dtype` and in float64, at the same numbers."""
+    copy = model.copy(dtype=dtype.name)
+    judged = copy.bind(X, y, sample_weight)
+    _own_arrays(judged, dtype)
+    exact = copy.copy(dtype="float64").bind(judged.X, judged.y, sample_weight)
+    _own_arrays(exact, np.dtype(np.float64))
+    return judged, exact
+
+
+def _own_arrays(bound: Any, dtype: np.dtype) -> None:
+    """Give the bound model copies of its samples and targets, of a dtype but for tokens and labels."""
+    bound.X = bundles.one(tuple(np.array(x, None if tokens else dtype)
+                                for x, tokens in zip(bundles.parts(bound.X), bound.tokens, strict=True)))
+    bound.y = bundles.each(lambda y: np.array(y, None if y.dtype.kind in "iu" else dtype), bound.y)
+
+
+def named_inputs(bound: Any, arrays: Any) -> dict[str, np.ndarray]:
+    """Arrays, one for each input, by the names of their rows; without those of tokens, which have no gradient."""
+    names = [INPUTS] if isinstance(bound.X, np.ndarray) else [f"{INPUTS}[{n!r}]" for n in bound.model.input_names]
+    values = arrays if isinstance(arrays, tuple) else (arrays,)
+    return {name: value for name, x, value in zip(names, bundles.parts(bound.X), values, strict=True)
+            if x.dtype.kind == "f"}
 
 
 def nonfinite_row(X: Bundle, y: Bundle | None, row: int, dtype: np.dtype) -> ValueError:

@@ -24,10 +24,12 @@ class RandomLayer(Layer):
         super().__init__(name)
         self.seed = None if seed is None else checks.positive_int("seed", seed, minimum=0)
 
-    def random_settings(self, builder: Builder) -> dict[str, Any]:
+    layouts = ("rows", "time")
+
+    def random_settings(self, builder: Builder, x: Operand) -> dict[str, Any]:
         """What keys the random numbers of a new op, beside the update, the row and the column."""
         return {"instance": builder.instance(), "own_seed": -1 if self.seed is None else self.seed % 2 ** 63,
-                "first_group": 0}
+                "first_group": 0, "in_time": int(x.layout == "time")}
 
     def get_config(self) -> dict[str, object]:
         return {"seed": self.seed, **super().get_config()}
@@ -73,7 +75,7 @@ class Dropout(RandomLayer):
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
         if not builder.training or self.rate == 0:
             return x
-        builder.saved[self] = self.random_settings(builder)
+        builder.saved[self] = self.random_settings(builder, x)
         return self._drop(builder, x)
 
     def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
@@ -126,7 +128,7 @@ class GaussianNoise(RandomLayer):
         if not builder.training or self.stddev == 0:
             return x
         y = builder.arena(x.shape)
-        builder.emit("gaussian_noise", x, y, deviation=self.stddev, **self.random_settings(builder))
+        builder.emit("gaussian_noise", x, y, deviation=self.stddev, **self.random_settings(builder, x))
         return y
 
     def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:

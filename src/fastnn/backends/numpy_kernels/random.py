@@ -9,7 +9,7 @@ from .base import elements
 
 WORD = np.uint64(0xFFFFFFFF)
 GROUPS, WORDS = 16, 64  # counters side by side, and their words
-SETTINGS = "instance own_seed first_group"
+SETTINGS = "instance own_seed first_group in_time"
 
 
 def philox(counter, seed, rounds=10):
@@ -27,11 +27,12 @@ def philox(counter, seed, rounds=10):
     return c0, c1, c2, c3
 
 
-def random_words(shape, step, instance, own_seed, first_group):
+def random_words(shape, step, instance, own_seed, first_group, in_time=0):
     """(B, words, 16): the words of each row, 16 columns in turn; column j is ``[:, j // 16, j % 16]``."""
     n_groups = -(-shape[1] // WORDS) * GROUPS
-    group = np.arange(first_group, first_group + n_groups, dtype=np.uint64) & WORD
-    row = np.arange(step.batch_row, step.batch_row + shape[0], dtype=np.uint64)[:, np.newaxis] & WORD
+    time, rows = np.divmod(np.arange(shape[0])[:, np.newaxis], shape[0] // step.time if in_time else shape[0])
+    group = (np.arange(first_group, first_group + n_groups) + time * n_groups).astype(np.uint64) & WORD
+    row = (step.batch_row + rows).astype(np.uint64) & WORD
     constants = (np.full((1, 1), number & 0xFFFFFFFF, np.uint64) for number in (step.update, instance))
     words = philox((group, row, *constants), step.seed if own_seed < 0 else own_seed)
     grouped = [np.broadcast_to(w, (shape[0], n_groups)).reshape(shape[0], -1, 1, GROUPS) for w in words]
@@ -43,17 +44,17 @@ def _columns(values, n):
 
 
 @op("x -> y", dims=SETTINGS, scalars="share", by_row="x y", flops=elements("y"))
-def dropout(x, y, *, instance, own_seed, first_group, share, step):
+def dropout(x, y, *, instance, own_seed, first_group, in_time, share, step):
     """y = x / (1 - share) where the element's word is at least 2^32 share, else 0"""
     threshold = np.uint64(min(round(share * 2.0 ** 32), 2 ** 32 - 1))
-    keep = _columns(random_words(x.shape, step, instance, own_seed, first_group) >= threshold, x.shape[1])
+    keep = _columns(random_words(x.shape, step, instance, own_seed, first_group, in_time) >= threshold, x.shape[1])
     y[...] = np.where(keep, x * x.dtype.type(1 / (1 - share)), 0)
 
 
 @op("x -> y", dims=SETTINGS, scalars="deviation", by_row="x y", flops=elements("y", 2))
-def gaussian_noise(x, y, *, instance, own_seed, first_group, deviation, step):
+def gaussian_noise(x, y, *, instance, own_seed, first_group, in_time, deviation, step):
     """y = x + deviation z, z standard normal by Box and Muller's method, two from two words"""
-    words = random_words(x.shape, step, instance, own_seed, first_group)
+    words = random_words(x.shape, step, instance, own_seed, first_group, in_time)
     u = ((words[:, ::2] >> np.uint64(9)) + 0.5) * 2.0 ** -23
     quarter = words[:, 1::2] >> np.uint64(30)
     part = ((words[:, 1::2] >> np.uint64(8) & np.uint64(0x3FFFFF)) + 0.5) * 2.0 ** -22 - 0.5
