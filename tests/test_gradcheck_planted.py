@@ -18,7 +18,9 @@ FORWARD = (Phase.GATHER, Phase.FORWARD)
 # Every op that writes a gradient, with the output that gets spoiled. An operand is called dx where it is the
 # gradient of x; more kinds of op make or take gradients under other names.
 PLANTS = [(name, output) for name, schema in OPS.items() for output in schema.outputs if output[0] == "d"]
-PLANTS += [(name, "y") for name in ("add", "multiply", "copy_columns", "rows_to_time")]
+PLANTS += [(name, "y") for name in ("add", "multiply", "copy_columns", "rows_to_time", "rows_to_lanes",
+                                  "lanes_to_rows")]
+PLANTS += [(f"{name}_backward_parameters", "parts") for name in ("conv", "conv_transpose")]
 PLANTS += [("dropout", "y"), ("scale_shift", "y"), ("row_squares", "row_sum"), ("norm_square", "total"),
            ("sgd", "w"), ("dense_backward_update", "w"), ("dense_backward_update", "b")]
 
