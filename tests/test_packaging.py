@@ -27,12 +27,12 @@ FLOORS = [
     {"functional"},
     {"layers", "losses", "metrics", "metric_functions", "optimizers", "clipping", "schedules", "initializers",
      "regularizers", "history", "class_weights"},
-    {"model", "sequential", "model_state", "model_data", "step_by_step", "parameters", "graph", "architecture",
-     "compilation", "inference"},
+    {"model", "sequential", "model_state", "model_data", "step_by_step", "transfer", "parameters", "graph",
+     "architecture", "compilation", "inference"},
     {"checkpoints", "interrupts",
      "training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
      "gradient_error", "catalogue", "catalogue_conv",
-     "diagnostics", "io", "learning_rate", "averaging", "lbfgs", "descent"},
+     "diagnostics", "io", "learning_rate", "averaging", "lbfgs", "descent", "unfreezing", "gan"},
     {"estimators", "plot", "lessons", "commands", "cli", "flags", "__main__"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

@@ -109,6 +109,7 @@ from .schedules import (
     WarmUp,
 )
 from .sequential import Sequential
+from .unfreezing import GradualUnfreezing
 
 __all__ = [
     "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad", "Adam",
@@ -117,16 +118,17 @@ __all__ = [
     "ConvTranspose2D", "CosineDecay", "CosineDistance", "CosineRestarts", "CrossEntropy", "Dense", "DepthwiseConv2D",
     "Descent", "Diagnosis", "Dropout", "EarlyStopping", "ElasticNet", "EntropyDecomposition", "ExponentialAverage",
     "ExponentialDecay", "Finding", "Flatten", "Focal", "FunctionLoss", "GaussianNoise", "GradientCheck",
-    "GradientErrorCurve", "HardSigmoid", "Hinge", "History", "Huber", "Input", "InverseSquareRootDecay",
-    "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LayerNorm", "LeakyReLU", "LearningRateSearch",
-    "Lion", "LoadReport", "LogCosh", "Loss", "MaxNorm", "MaxPool1D", "MaxPool2D", "MeanSquaredError", "MinMax", "Model",
-    "ModelCheckpoint", "ModelFileError", "Momentum", "Monitor", "MultiClassHinge", "Multiply", "NAdam", "Nesterov",
-    "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "Poisson", "PoissonDeviance", "PolynomialDecay", "ProgressBar",
-    "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize", "SanityReport", "Schedule", "Sequential",
-    "SmoothL1", "SquaredError", "SquaredHinge", "Standardize", "StepDecay", "TopK", "WarmUp", "__version__", "backend",
-    "balanced_weights", "check_gradients", "descend", "diagnose", "entropy_decomposition", "find_learning_rate",
-    "fit_lbfgs", "from_onnx", "functional", "get_num_threads", "gradient_error_curve", "initializers", "load",
-    "load_estimator", "losses", "sanity_check", "schedules", "set_num_threads", "to_onnx", "use_backend", "use_isa",
+    "GradientErrorCurve", "GradualUnfreezing", "HardSigmoid", "Hinge", "History", "Huber", "Input",
+    "InverseSquareRootDecay", "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LayerNorm", "LeakyReLU",
+    "LearningRateSearch", "Lion", "LoadReport", "LogCosh", "Loss", "MaxNorm", "MaxPool1D", "MaxPool2D",
+    "MeanSquaredError", "MinMax", "Model", "ModelCheckpoint", "ModelFileError", "Momentum", "Monitor",
+    "MultiClassHinge", "Multiply", "NAdam", "Nesterov", "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "Poisson",
+    "PoissonDeviance", "PolynomialDecay", "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer",
+    "RowNormalize", "SanityReport", "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize",
+    "StepDecay", "TopK", "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients", "descend",
+    "diagnose", "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "from_onnx", "functional",
+    "get_num_threads", "gradient_error_curve", "initializers", "load", "load_estimator", "losses", "sanity_check",
+    "schedules", "set_num_threads", "to_onnx", "use_backend", "use_isa",
 ]
 
 

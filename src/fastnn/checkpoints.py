@@ -16,7 +16,7 @@ from .callback_base import Callback
 from .callbacks import BestSoFar
 from .history import RunningLoss
 from .io.atomic import PARTIAL, replacing
-from .io.model_file import STATE, arrays_of, counts_of, describe, described_by, set_arrays
+from .io.model_file import STATE, arrays_of, below, counts_of, describe, described_by, set_arrays
 from .io.records import ModelFileError, Record, read, serialize
 from .io.values import decode, encode
 
@@ -133,6 +133,7 @@ class Keeper:
         assert self.model.optimizer is not None
         state = self.state
         with described_by(self.source.path):
+            self._unfreeze(self.source)
             set_arrays(self.model, self.source.description, self.source.arrays)
             if state["rate"] is not None:
                 rate = checks.positive_float("rate", state["rate"], allow_zero=True)
@@ -146,6 +147,14 @@ class Keeper:
             return epoch
         self._set_states(state)
         return epochs if state["stop"] else epoch
+
+    def _unfreeze(self, source: Record) -> None:
+        """Train what the checkpoint has optimizer state of: a callback may have unfrozen layers before it."""
+        names, numbers = below("optimizer/0/", source.arrays), self.model._numbers
+        more = names.keys() - numbers.trained.segments.keys()
+        if more and names.keys() <= numbers.parameters.segments.keys():
+            self.model.unfreeze(*{name.rpartition(".")[0]: None for name in more})
+            self.model.recompile()
 
     def begin_epoch(self, totals: RunningLoss, gathered: bundles.Bundle | list | None) -> int:
         """The first step to take; puts back the sums of the losses and what was gathered in those before."""

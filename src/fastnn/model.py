@@ -24,12 +24,13 @@ from .model_state import ModelState
 from .operands import Layout
 from .parameters import Numbers
 from .step_by_step import StepByStep
+from .transfer import Transfer
 
 if TYPE_CHECKING:
     from .profiling import Profile
 
 
-class Model(ModelState, ModelData, StepByStep):
+class Model(ModelState, ModelData, StepByStep, Transfer):
     """A network whose layers form a graph.
 
     Layers are called on tensors: `Input` makes the first, each call gives the next. Branches, sums of several
@@ -332,6 +333,10 @@ class Model(ModelState, ModelData, StepByStep):
         """A new model from `get_config`."""
         inputs, outputs = architecture.tensors_from_config(config)
         return Model(inputs, outputs, config["dtype"], config["seed"])
+
+    def _assembled(self, inputs: list[Tensor], outputs: list[Tensor], seed: int) -> Model:
+        """A new model of parts of this one."""
+        return Model(inputs, outputs, self.dtype, seed)
 
     def copy(self, dtype: Any = None) -> Any:
         """An independent copy, with the optimizer's state.

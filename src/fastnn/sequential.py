@@ -7,6 +7,7 @@ from typing import Any
 
 from .graph import Graph
 from .layers import Layer, from_config, to_config
+from .layers.tensor import Tensor
 from .layers.tensor import input_shape as shape_of_input
 from .model import Model
 
@@ -62,6 +63,15 @@ class Sequential(Model):
         """Everything but the numbers, as plain data."""
         return {"layers": [to_config(layer) for layer in self.layers],
                 "input_shape": list(self.input_shape), "dtype": self.dtype.name, "seed": self.seed}
+
+    def _assembled(self, inputs: list[Tensor], outputs: list[Tensor], seed: int) -> Model:
+        graph = Graph(inputs, outputs)
+        chain = [*inputs, *(node.outputs[0] for node in graph.nodes)]
+        in_a_row = all(node.inputs == (below,) and len(node.outputs) == 1
+                       for node, below in zip(graph.nodes, chain, strict=False))
+        if len(inputs) > 1 or outputs != chain[-1:] or not in_a_row or len(graph.layers) < len(graph.nodes):
+            return super()._assembled(inputs, outputs, seed)
+        return Sequential(graph.layers, inputs[0].shape, self.dtype, seed)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
