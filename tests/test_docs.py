@@ -137,8 +137,10 @@ def test_pictures():
                          ((DOCS.parent / "README.md").read_text(), "docs/")):
         shown = re.findall(rf"\]\({folder}images/([\w-]+)\.png\)", text)
         assert shown and set(shown) <= images
-    assert set(re.findall(r"^## plot\.(\w+)$", (DOCS / "pictures.md").read_text(), re.MULTILINE)) == \
-        set(plot.__all__) - helpers
+    drawn = set(re.findall(r"^## plot\.(\w+)$", (DOCS / "pictures.md").read_text(), re.MULTILINE))
+    assert drawn == set(plot.__all__) - helpers
+    assert set(re.findall(r"\[`plot\.(\w+)`\]\(pictures\.md#plot\1\)", page())) <= drawn
+    assert page().count("(pictures.md#") == len(re.findall(r"\[`plot\.(\w+)`\]\(pictures\.md#plot\1\)", page()))
 
 
 def test_links_inside_the_page():

@@ -26,6 +26,7 @@ img { max-width: 100%; height: auto; border-radius: 6px; background: white; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
 th, td { padding: 0.25rem 0.7rem 0.25rem 0; border-bottom: 1px solid var(--faint); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
+tbody th { font-weight: normal; }
 pre { overflow-x: auto; padding: 0.8rem; border: 1px solid var(--faint); border-radius: 6px;
   font-size: 0.82rem; line-height: 1.45; }
 footer { margin-top: 2rem; font-size: 0.85rem; }
