@@ -240,6 +240,15 @@ def test_blocks_add_up(native):
         np.testing.assert_allclose(array, numbers(whole)[name], rtol=1e-11, atol=1e-13, err_msg=name)
 
 
+def test_large_batches_go_in_blocks(native):
+    """Few enough images at a time that what ops hand on stays in cache; a whole batch where rows depend on others."""
+    model = fnn.Sequential([fnn.Conv2D(6, 5), fnn.MaxPool2D(2), fnn.Conv2D(16, 5), fnn.MaxPool2D(2), fnn.Flatten(),
+                            fnn.Dense(10, "softmax")], (28, 28, 1))
+    assert [model._compiled.block_rows(batch) for batch in (10, 64, 512, 10 ** 6)] == [10, 64, 64, 64]
+    model = fnn.Sequential([fnn.Conv2D(6, 5), fnn.Flatten(), fnn.BatchNorm()], (28, 28, 1))
+    assert model._compiled.block_rows(512) == 512
+
+
 def workspace(model, rows):
     with model._compiled.borrow(Entry("train", labels=True), rows) as run:
         run.begin(Pass(rows, rows, rows))

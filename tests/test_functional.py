@@ -66,6 +66,18 @@ CALLS |= {
     "layer_norm_backward": ((of(7, 5), of(7, 5), of(7), of(7), of(5)), (), 0),
     "layer_norm_backward_parameters": ((of(7, 5), of(7, 5), of(7), of(7)), (), 0),
 }
+IMAGES, SMALL, KERNELS = of(7, 4, 6, 4), of(7, 2, 3, 6), of(3, 2, 2, 6)
+SLIDING = (2, ((1, 1), (0, 1)), 1, 2)  # strides, padding, dilation, groups
+CALLS |= {
+    "conv_forward": ((IMAGES, KERNELS, of(6)), ("tanh", None, *SLIDING), 0),
+    "conv_backward_input": ((SMALL, KERNELS), ((4, 6), IMAGES, "relu", None, *SLIDING), 0),
+    "conv_backward_parameters": ((IMAGES, SMALL), ((3, 2), *SLIDING), 0),
+    "conv_transpose_forward": ((SMALL, KERNELS), (of(4), "relu", None, 2, ((1, 0), (0, 0)), 1, 2), 0),
+    "conv_transpose_backward_input": ((IMAGES, KERNELS, SMALL), ("relu", None, *SLIDING), 0),
+    "conv_transpose_backward_parameters": ((SMALL, IMAGES), ((3, 2), *SLIDING), 0),
+    "max_pool_forward": ((IMAGES,), (2, None, 0), 0),
+    "max_pool_backward": ((SMALL, RNG.integers(0, 4, SMALL.shape).astype(float)), ((4, 6),), 0),
+}
 DW, W, STATE, SQUARE = of(7, 5), of(7, 5), of(7, 5), np.abs(of(7, 5)) + 17  # a variance is above zero
 CALLS |= {
     "adagrad": ((DW, W, SQUARE), (0.1, 1e-3), 2),
@@ -102,7 +114,8 @@ def expected_of(name, dtype):
 
 
 PROGRAMS_OWN = {"gather", "check_rows", "store", "loss_sum", "dense_backward_update", "gather_time", "store_time",
-                "rows_to_time", "time_to_rows", "time_weights", "add", "multiply", "scale", "copy_columns"}
+                "rows_to_time", "time_to_rows", "time_weights", "add", "multiply", "scale", "copy_columns",
+                "gather_lanes", "rows_to_lanes", "lanes_to_rows", "sum_chunks", "conv_pool_forward"}
 PARTS = {"penalty_sum", "row_squares", "norm_square"}  # of penalty, clip_norm and clip_global_norm
 HOST = {"weigh_rows"}  # of a user's own loss; tests/test_losses.py
 NO_OPS = {"adamw", "clip_global_norm"}  # but made of them

@@ -18,13 +18,15 @@ from .graph import Graph, Walk, in_layout
 from .layers import Layer
 from .layers.tensor import Tensor
 from .losses import Loss
-from .operands import Layout, Operand, Segment
+from .operands import PAD, Layout, Operand, Segment
 from .optimizers import Optimizer
 from .parameters import Numbers
 from .program import Builder, Phase, Program
 
 LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CACHED_BLOCK = 1024  # rows whose activations stay in cache in narrow networks
+CACHED_IMAGES = 3 * 2 ** 19  # bytes of layers' outputs that stay in cache
+LEAST_IMAGES = 4 * PAD  # of a block: enough for several threads
 CACHED_PARAMETERS = 64 * 1024  # bytes: what such a network has at the most
 X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT, DX_SLOT = range(5)  # the arrays that a caller binds:
 SLOTS = 5  # of the i-th input or output it is the number above and i times this
@@ -274,9 +276,16 @@ class Compiled:
 
     def block_rows(self, batch: int) -> int:
         """Rows of a block of a step on `batch` rows: all, unless that would take much memory; where adding
-        up a gradient costs nothing, few enough that what passes between ops stays in cache. Where a layer
-        looks across the rows of a step, all."""
-        if batch <= CACHED_BLOCK or any(layer.across_rows for layer in self.layers):
+        up a gradient costs nothing, or rows are images, few enough that what passes between ops stays in cache.
+        Where a layer looks across the rows of a step, all."""
+        if any(layer.across_rows for layer in self.layers):
+            return batch
+        pixels = sum(math.prod(n or 1 for n in shape) for layer in self.layers if layer.layouts[0] == "lanes"
+                     for shape in layer.output_shapes)
+        if pixels:
+            cached = CACHED_IMAGES // (pixels * self.numbers.dtype.itemsize) // PAD * PAD
+            return min(batch, max(LEAST_IMAGES, cached))
+        if batch <= CACHED_BLOCK:
             return batch
         small = self.numbers.memory.parameters.nbytes <= CACHED_PARAMETERS
         return CACHED_BLOCK if small else min(batch, LARGEST_BLOCK)
