@@ -21,7 +21,7 @@ import numpy as np
 
 import fastnn as fnn
 
-LONGEST = 0.12  # seconds until an attempt is killed, at the most
+LONGEST = 0.25  # seconds until an attempt is killed, at the most
 
 
 def train(folder):

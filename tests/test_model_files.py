@@ -3,6 +3,8 @@ import json
 import os
 import re
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -350,24 +352,34 @@ def test_what_cannot_be_opened(tmp_path):
         fnn.load(tmp_path)
 
 
+LOAD = """
+import re, sys
+import fastnn as fnn
+
+def peak():  # of this process alone: getrusage counts what it was forked from
+    with open("/proc/self/status") as file:
+        return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", file.read())[1])
+
+fnn.Sequential([fnn.Dense(3)], (2,)).save(sys.argv[1] + ".small")
+fnn.load(sys.argv[1] + ".small").predict([[1.0, 2.0]])  # the modules are in memory now
+before = peak()
+model = fnn.load(sys.argv[1])
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the peak of memory is read from /proc")
 def test_memory(tmp_path):
-    """Reading takes at most twice the file's size, the model included, whatever the description says."""
-    import subprocess
-    import sys
+    """Reading takes at most twice the file's size, the model included."""
     model = fnn.Sequential([fnn.Dense(4000, use_bias=False)], (4000,))
     model.save(tmp_path / "model")
     size = os.path.getsize(tmp_path / "model")
-    code = ("import sys, resource, fastnn as fnn\n"
-            "small = fnn.Sequential([fnn.Dense(3)], (2,)); small.save(sys.argv[1] + '.small')\n"
-            "fnn.load(sys.argv[1] + '.small').predict([[1.0, 2.0]])\n"  # the modules are in memory now
-            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
-            "before = peak(); model = fnn.load(sys.argv[1]); print(peak() - before)")
     environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(fnn.__file__))}
-    run = subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True,
-                         text=True, env=environment)
+    run = subprocess.run([sys.executable, "-c", LOAD, str(tmp_path / "model")], capture_output=True, text=True,
+                         env=environment)
     assert run.returncode == 0, run.stderr
     small = 1 << 22  # for Python's own objects
-    assert size > 60e6 and int(run.stdout) < 2 * size + small, f"{int(run.stdout) / size:.2f} times the size"
+    assert size > 60e6 and 1.5 * size < int(run.stdout) < 2 * size + small, f"{int(run.stdout) / size:.2f} times"
 
 
 def test_names_of_paths(tmp_path, monkeypatch):

@@ -212,3 +212,20 @@ def test_bad_arguments():
     model, X, y = classifier(["tanh"], 0)
     with pytest.raises(ValueError, match="y"):
         model.fit(X, y, callbacks=fnn.Monitor(X, y[:-1]), verbose=0)
+
+
+def test_goes_on_with_a_checkpoint(tmp_path):
+    """The same figures and findings as of a training that never stopped."""
+    X, y = blobs(0)
+
+    def train(epochs, **settings):
+        monitor = fnn.Monitor(every=7)
+        classifier(["tanh"], 0)[0].fit(X, y, epochs=epochs, callbacks=monitor, verbose=0, **settings)
+        return monitor
+
+    train(1, checkpoint=tmp_path, checkpoint_every=5)
+    names = sorted(path.name for path in tmp_path.iterdir())[1:]
+    (tmp_path / names[-1]).unlink()  # as if it had stopped within the epoch
+    again, whole = train(3, checkpoint=tmp_path, checkpoint_every=5, resume=True), train(3)
+    assert json.dumps(again.to_dict()) == json.dumps(whole.to_dict()) and len(again.measurements) > 4
+    assert str(again) == str(whole)

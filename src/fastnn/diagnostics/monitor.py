@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,7 @@ from .. import checks
 from ..callback_base import Callback, Logs
 from ..divergence import DivergenceError
 from .findings import Evidence, Finding, as_plain, examine
-from .measuring import SCALARS, Measurement, Probe, checked, sample_rows
+from .measuring import SCALARS, LayerFigures, Measurement, Probe, checked, sample_rows
 from .report import findings_text, layer_table
 
 
@@ -63,6 +64,8 @@ class Monitor(Callback):
     (4, 40)
     """
 
+    state_names = ("moments", "history", "steps", "fresh", "uninformed")
+
     def __init__(self, X: Any = None, y: Any = None, *, sample_weight: Any = None, every: int | None = None,
                  rows: int = 256, histograms: bool = True) -> None:
         if (X is None) != (y is None):
@@ -103,6 +106,16 @@ class Monitor(Callback):
         self.fresh = self.model.update_count == 0
         self.uninformed = self.probe.uninformed_loss()
         self._look("before the training")
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds: all that was measured."""
+        return {"measurements": [asdict(m) for m in self.measurements], **super().state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        super().set_state(state)
+        self.measurements = [Measurement(**{**m, "layers": tuple(LayerFigures(**figures) for figures in m["layers"])})
+                             for m in state["measurements"]]
 
     def _after_step(self, step: int, logs: Logs) -> None:
         self.steps += 1

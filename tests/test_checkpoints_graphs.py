@@ -1,0 +1,44 @@
+"""Files and checkpoints of models with several inputs and outputs."""
+import numpy as np
+import pytest
+
+import fastnn as fnn
+from test_checkpoints import X, Y, interrupted, same_training, whole
+
+
+def two_headed(seed=0):
+    """Two inputs, a layer called twice, a sum, two outputs with a loss and metrics each."""
+    a, b = fnn.Input((4,), name="a"), fnn.Input((3,), name="b")
+    shared = fnn.Dense(4, "tanh", name="shared")
+    h = fnn.Concatenate()([fnn.BatchNorm()(fnn.Add()([shared(shared(a)), a])), fnn.Dropout(0.3)(b)])
+    model = fnn.Model([a, b], [fnn.Dense(3, "softmax", name="kind")(h), fnn.Dense(1, name="size")(h)], seed=seed)
+    model.compile("adam", {"kind": "cross_entropy", "size": "huber"},
+                  metrics={"kind": ["accuracy"], "size": ["mae"]}, loss_weights=[1.0, 0.5])
+    return model
+
+
+GRAPH_DATA = ([X, X[:, :3] ** 2], [Y, X[:, 0]])
+
+
+@pytest.mark.parametrize("at", [(1,), (2, 3)], ids=str)
+def test_models_with_several_inputs_and_outputs(at, backend, tmp_path):
+    model, _ = interrupted(tmp_path, at, two_headed, GRAPH_DATA, checkpoint_every=2, validation_split=0.2)
+    expected, _ = whole(two_headed, GRAPH_DATA, validation_split=0.2)
+    same_training(model, expected)
+    assert {"kind_accuracy", "val_size_mae"} <= set(expected.history.history)
+    other = fnn.load(tmp_path / "best.safetensors")
+    assert type(other) is fnn.Model and other.get_config() == model.get_config()
+    best = int(np.argmin(model.history["val_loss"]))
+    validation = ([x[40:] for x in GRAPH_DATA[0]], [y[40:] for y in GRAPH_DATA[1]])
+    assert other.evaluate(*validation)["loss"] == model.history["val_loss"][best]
+    other.save(tmp_path / "model")
+    same_training(fnn.load(tmp_path / "model"), other)
+
+
+def test_another_graph_is_refused(tmp_path):
+    whole(two_headed, GRAPH_DATA, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="not the same: layers, "):
+        whole(lambda: two_headed(seed=1), GRAPH_DATA, checkpoint=tmp_path, resume=True)
+    other = (GRAPH_DATA[0], [Y, X[:, 1]])
+    with pytest.raises(ValueError, match="not the same: y, "):
+        whole(two_headed, other, checkpoint=tmp_path, resume=True)
