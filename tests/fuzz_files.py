@@ -151,6 +151,15 @@ def network(seed=0):
     return model
 
 
+def graph():
+    x, twice = fnn.Input((4,)), fnn.Dense(4, "tanh")
+    h = fnn.Add()([twice(twice(x)), x])
+    outputs = [fnn.Dense(2, "softmax", name="a")(h), fnn.Dense(1, name="b")(fnn.Concatenate()([h, x]))]
+    model = fnn.Model(x, outputs)
+    model.compile("sgd", ["cross_entropy", "mse"], metrics={"a": ["accuracy"], "b": ["mae"]}, loss_weights=[1.0, 0.5])
+    return model
+
+
 def callbacks():
     return [fnn.EarlyStopping("loss", patience=5), fnn.EMA(0.9)]
 
@@ -162,9 +171,13 @@ class Model:
         for i, layers in enumerate(([fnn.Dense(2)], [fnn.PReLU(), fnn.Dense(3, "gelu"), fnn.Dense(2)])):
             model = fnn.Sequential(layers, (4,), "float64", i)
             model.save(os.path.join(folder, f"model-{i}"))
+        images = [fnn.Conv2D(2, 3, activation="relu", padding="same"), fnn.MaxPool2D(2), fnn.Flatten(), fnn.BatchNorm(),
+                  fnn.Dense(2)]
+        fnn.Sequential(images, (4, 4, 1)).save(os.path.join(folder, "model-2"))
         model = network()
         model.fit(X, Y, epochs=2, verbose=0)
-        model.save(os.path.join(folder, "model-2"))
+        model.save(os.path.join(folder, "model-3"))
+        graph().save(os.path.join(folder, "model-4"))
 
     def read(self, path, content):
         model = fnn.load(path)
@@ -177,6 +190,10 @@ class Model:
         for name, array in records.read(path, ("model", "checkpoint")).arrays.items():
             if not name.startswith("state/"):
                 np.testing.assert_array_equal(arrays[name], array, name)
+        shapes = [layer.input_shape for layer in model.layers] + [layer.output_shape for layer in model.layers]
+        if type(model) is fnn.Sequential and all(None not in s and math.prod(s) < 10_000 for s in shapes):
+            outputs = model.predict(np.zeros((2, *model.input_shape)))
+            assert outputs.shape == (2, *model.output_shape)
 
 
 class Checkpoint:

@@ -92,6 +92,17 @@ class TestTrain:
         assert model.dtype == np.float64 and model.seed == 3 and model.optimizer.momentum == 0.8
         assert [layer.output_shape for layer in model.layers][-3:] == [(24,), (12,), (10,)]
 
+    def test_goes_on_with_a_checkpoint(self, run, folder):
+        """Two epochs, and then two more, are four: the same file."""
+        flags = ("train", "--train-rows", 300, "--hidden", "16")
+        run(*flags, "--epochs", 4, "--output", "whole.safetensors")
+        assert run(*flags, "--epochs", 2, "--checkpoint", "run")[0] == 0
+        code, lines, _ = run(*flags, "--epochs", 4, "--checkpoint", "run", "--output", "halves.safetensors")
+        assert code == 0 and [line[:9] for line in lines if line.startswith("Epoch")] == ["Epoch 3/4", "Epoch 4/4"]
+        assert Path("halves.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+        code, _, err = run(*flags, "--epochs", 4, "--checkpoint", "run", "--lr", 0.5)
+        assert code == 2 and "learning_rate, 0.001 there and 0.5 here" in err
+
     def test_machine_is_put_back(self, run):
         before = fnn.backend(), fnn.backends.isa(), fnn.get_num_threads()
         code, lines, _ = run("train", "--epochs", 1, "--threads", 1, "--backend", "numpy", "--quiet")

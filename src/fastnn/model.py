@@ -286,7 +286,7 @@ class Model(ModelState, ModelData, StepByStep, Transfer):
             Passes over the rows.
         **settings
             validation_split=0.0, validation_data=None, sample_weight=None, class_weight=None, shuffle=True,
-            callbacks=None, verbose=1.
+            callbacks=None, verbose=1, checkpoint=None, checkpoint_every=None, resume=None.
 
         Returns
         -------

@@ -35,6 +35,8 @@ def add(commands: Any) -> None:
     flag = train.add_argument_group("output").add_argument
     flag("--output", metavar="FILE", help="where to save the model; digits.safetensors or mnist.safetensors "
                                           "in this folder if not given")
+    flag("--checkpoint", metavar="FOLDER",
+         help="write a checkpoint there after each epoch; go on with the newest where the folder has some")
     flag("--quiet", action="store_true", help="print the last line only")
 
 
@@ -66,7 +68,8 @@ def run_train(arguments: argparse.Namespace) -> int:
         code = 0
         try:
             model.fit(train[0], train[1], batch_size=arguments.batch_size, epochs=arguments.epochs,
-                      validation_data=watched, callbacks=callbacks, verbose=0 if arguments.quiet else 1)
+                      validation_data=watched, callbacks=callbacks, verbose=0 if arguments.quiet else 1,
+                      checkpoint=arguments.checkpoint, resume=arguments.checkpoint is not None)
         except KeyboardInterrupt:
             code = INTERRUPTED
             say(f"Interrupted: kept {clock.epochs} of {arguments.epochs} epochs"
@@ -81,6 +84,8 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 class Clock(fnn.Callback):
     """Count what was trained on, and the time without validation."""
+
+    state_names = ("epochs", "seconds")
 
     def __init__(self) -> None:
         self.rows, self.epochs, self.steps, self.seconds = 0.0, 0, 0, 0.0
