@@ -116,14 +116,14 @@ def hostile(content, rng):
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
     description = json.loads(header.pop("__metadata__")["fastnn"])
-    checksums = description.pop("sha256")
+    checksums = description.pop("checksums")
     if rng.random() < 0.9:
         description = change(description, rng)
     else:
         header = change(header, rng)
-        checksums["arrays"] = {name: checksums["arrays"].get(name, records.NO_SUM) for name in header}
+        checksums["arrays"] = {name: checksums["arrays"].get(name, 0) for name in header}
     checksums["header"] = records.NO_SUM
-    metadata = {"fastnn": json.dumps({"sha256": checksums, **description})}
+    metadata = {"fastnn": json.dumps({"checksums": checksums, **description})}
     text = json.dumps({"__metadata__": metadata, **header}).encode()
     return records.seal(struct.pack("<Q", len(text)) + text) + content[end:]
 
@@ -183,7 +183,7 @@ class Model:
         model = fnn.load(path)
         description = parse(content)
         got = json.loads(json.dumps(describe(model)))
-        for name in ("sha256", "format", "kind", "fastnn"):
+        for name in ("checksums", "format", "kind", "fastnn"):
             description.pop(name, None)
         assert holds(description, got), f"the file says {description!r:.2000}, the model {got!r:.2000}"
         arrays = arrays_of(model)
@@ -228,7 +228,7 @@ class Estimator:
         estimator.save(f"{path}-again")
         with open(f"{path}-again", "rb") as file:
             got = parse(file.read())
-        unheld = ("sha256", "state", "fastnn")
+        unheld = ("checksums", "state", "fastnn")
         description = {name: value for name, value in parse(content).items() if name not in unheld}
         for said in (description, got):
             said["parameters"] = dict(said["parameters"]["value"])

@@ -139,7 +139,7 @@ def test_hostile_descriptions(change, words, tmp_path):
     record = records.read(path, ["estimator"])
     description = copy.deepcopy(record.description)
     change(description, description["state"]["value"])
-    for name in ("sha256", "format", "kind"):
+    for name in ("checksums", "format", "kind"):
         description.pop(name)
     records.write(path, records.Record("estimator", json.loads(json.dumps(description)), record.arrays))
     with pytest.raises(fnn.ModelFileError, match=words):

@@ -57,7 +57,7 @@ def parts(content):
 
 def assemble(header, description, arrays):
     """The bytes of a file with a header that is sealed anew: hostile rather than damaged."""
-    description["sha256"]["header"] = records.NO_SUM
+    description["checksums"]["header"] = records.NO_SUM
     header["__metadata__"]["fastnn"] = json.dumps(description)
     text = json.dumps(header).encode()
     return records.seal(struct.pack("<Q", len(text)) + text) + bytes(arrays)
@@ -269,8 +269,8 @@ def test_damage_with_a_seal_that_fits(content, tmp_path):
     refuse(entry(dtype=7), "unknown dtype 7")
     refuse(entry(more=1), "expected dtype, shape and data_offsets")
     refuse(lambda h, d: h.pop(first_array(h)), "gaps|one checksum for each")
-    refuse(lambda h, d: d["sha256"]["arrays"].update(x="0" * 64), "one checksum for each array")
-    refuse(lambda h, d: d["sha256"]["arrays"].update({first_array(h): "0" * 64}), "its checksum does not fit")
+    refuse(lambda h, d: d["checksums"]["arrays"].update(x=0), "one checksum for each array")
+    refuse(lambda h, d: d["checksums"]["arrays"].update({first_array(h): 0}), "its checksum does not fit")
     refuse(lambda h, d: h["__metadata__"].update(other="x"), "metadata of fastnn's alone")
     refuse(lambda h, d: d.update(kind="estimator"), "holds an estimator, expected a model.*load_estimator")
     refuse(lambda h, d: d.update(kind=3), "with a kind")
@@ -335,8 +335,8 @@ def sealed(text, description=None):
     (sealed('{"a": ' + "9" * 5000 + "}"), "no JSON"), (sealed("{}"), "not one of fastnn's"),
     (sealed('{"__metadata__": {"fastnn": 3}}'), "not one of fastnn's"),
     (sealed("", '{"format": 2}'), "no checksum"),
-    (sealed("", '{"format": 2, "sha256": {"header": 0}}'), "no checksum"),
-    (sealed("", '{"format": 2, "sha256": {"header": "00"}}'), "its checksum does not fit"),
+    (sealed("", '{"format": 2, "checksums": {"header": 0}}'), "no checksum"),
+    (sealed("", '{"format": 2, "checksums": {"header": "00"}}'), "its checksum does not fit"),
     (struct.pack("<Q", 4) + b"\xff\xfe\xfd\xfc", "no JSON"),
     (struct.pack("<Q", 1 << 63) + b"{}", "no safetensors file"),
     (struct.pack("<Q", records.MAX_HEADER + 1) + bytes(records.MAX_HEADER + 1), "no safetensors file"),

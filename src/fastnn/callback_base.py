@@ -107,7 +107,7 @@ class Callback:
 def require_like(name: str, arrays: Any, like: Mapping[str, np.ndarray]) -> None:
     """Refuse what is not a dict of arrays with the names and shapes of `like`."""
     if not isinstance(arrays, dict) or arrays.keys() != like.keys() or \
-            any(np.shape(array) != like[key].shape for key, array in arrays.items()):
+            any(np.shape(array) != like[key].shape or array.dtype.kind != "f" for key, array in arrays.items()):
         raise ValueError(f"{name}: expected arrays like the model's, {', '.join(like)}")
 
 

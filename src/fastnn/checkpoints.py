@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -342,8 +343,6 @@ def describe_data(**arrays: Any) -> dict[str, Any]:
 
 
 def _fingerprint(value: Any) -> Any:
-    from zlib import crc32
-
     if isinstance(value, (tuple, list)):
         return [_fingerprint(v) for v in value]
     if isinstance(value, Mapping):

@@ -18,7 +18,7 @@ from .records import ModelFileError, Record, read, write
 from .values import loss_config, make_loss, make_optimizer, metric_name, optimizer_config, plain
 
 MODELS: dict[str, type[Model]] = {"Sequential": Sequential, "Model": Model}
-ADDED = ("sha256", "format", "kind", "training", "settings")  # to what `describe` says, in files
+ADDED = ("checksums", "format", "kind", "training", "settings")  # to what `describe` says, in files
 STATE = "state/"  # how the names of arrays begin that only a checkpoint has
 Arrays = dict[str, np.ndarray]
 

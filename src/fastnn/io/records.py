@@ -2,7 +2,7 @@
 
 A file is what safetensors says (8 bytes of length, a header in JSON, the arrays one after the other without a
 gap), so that any of its readers can look at the arrays. The header's metadata has one entry, "fastnn", JSON
-again: the description, and under "sha256" a checksum for each array and one for the header itself, taken with
+again: the description, and under "checksums" the CRC-32 of each array and the SHA-256 of the header, taken with
 zeros in its own place. So no bit of a file can change unseen.
 
 The library writes the bytes. Reading them is done here, because its reader takes files that this one must
@@ -17,6 +17,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
+from zlib import crc32
 
 import numpy as np
 
@@ -68,8 +69,8 @@ def serialize(record: Record) -> tuple[bytes, memoryview]:
     from safetensors.numpy import save
 
     arrays = {name: np.asarray(array, order="C") for name, array in record.arrays.items()}
-    sums = {"header": NO_SUM, "arrays": {name: _checksum(array) for name, array in arrays.items()}}
-    description = {"sha256": sums, "format": FORMAT_VERSION, "kind": record.kind, **record.description}
+    sums = {"header": NO_SUM, "arrays": {name: crc32(array.data) for name, array in arrays.items()}}
+    description = {"checksums": sums, "format": FORMAT_VERSION, "kind": record.kind, **record.description}
     content = save(arrays, {"fastnn": json.dumps(description)})
     end = 8 + int.from_bytes(content[:8], "little")
     if end > MAX_HEADER:
@@ -79,7 +80,9 @@ def serialize(record: Record) -> tuple[bytes, memoryview]:
 
 def seal(header: bytes) -> bytes:
     """A header, its length before it, with its checksum in the place of the zeros."""
-    return header.replace(NO_SUM.encode(), _checksum(header).encode(), 1)
+    from hashlib import sha256
+
+    return header.replace(NO_SUM.encode(), sha256(header).hexdigest().encode(), 1)
 
 
 def read(path: str | os.PathLike, kinds: Collection[str]) -> Record:
@@ -103,7 +106,7 @@ def read(path: str | os.PathLike, kinds: Collection[str]) -> Record:
             if kind not in kinds:
                 raise ModelFileError(f"holds {_with_article(kind)}, expected "
                                      f"{' or '.join(map(_with_article, kinds))}{READERS.get(kind, '')}")
-            arrays = _read_arrays(file, entries, description["sha256"]["arrays"])
+            arrays = _read_arrays(file, entries, description["checksums"]["arrays"])
             return Record(kind, description, arrays, os.fsdecode(path))
         except ModelFileError as error:
             raise ModelFileError(f"{os.fsdecode(path)}: {error}") from error.__cause__
@@ -115,12 +118,6 @@ READERS = {"estimator": "; read it with fastnn.estimators.load_estimator",
 
 def _with_article(kind: str) -> str:
     return f"a{'n' if kind[:1] in 'aeio' else ''} {kind}"
-
-
-def _checksum(content: Any) -> str:
-    from hashlib import sha256
-
-    return sha256(content).hexdigest()
 
 
 # ---- the header ----
@@ -147,7 +144,7 @@ def _read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], list[Entry]
         newer = type(version) is int and version > FORMAT_VERSION
         raise ModelFileError(f"format {version!r}, this fastnn reads {FORMAT_VERSION}; "
                              + ("install a newer fastnn-cpu" if newer else "save it anew"))
-    sums = description.get("sha256")
+    sums = description.get("checksums")
     if not isinstance(sums, dict) or not isinstance(sums.get("header"), str):
         raise ModelFileError("the header is damaged: it has no checksum")
     if not len(sums["header"]) == 64 or seal(_unsealed(start + text, sums["header"])) != start + text:
@@ -227,7 +224,7 @@ def _read_arrays(file: BinaryIO, entries: list[Entry], sums: Mapping[str, Any]) 
         content = np.empty(end - begin, np.uint8)
         if file.readinto(content) != len(content):  # type: ignore[attr-defined]
             raise ModelFileError(f"array {name!r}: the file ends before its {len(content)} bytes do")
-        if _checksum(content) != sums[name]:
+        if crc32(content.data) != sums[name]:
             raise ModelFileError(f"array {name!r} is damaged: its checksum does not fit")
         arrays[name] = content.view(dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
     return arrays
