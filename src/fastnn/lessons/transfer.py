@@ -26,13 +26,11 @@ def network(seed=0):
 
 
 def with_features_of(base, frozen, seed):
-    """A new network whose layers, all but the last, begin with what another's have learned."""
-    model = network(seed)
-    for layer, learned in zip(model.layers[:-1], base.layers[:-1], strict=True):
-        for name in layer.segments:
-            getattr(layer, name)[...] = getattr(learned, name)
-        layer.trainable = not frozen
-    return model
+    """A new last layer on what another network's layers have learned."""
+    features = base.cut(base.layers[-2])
+    if frozen:
+        features.freeze()
+    return features.extend([fnn.Dense(5, "softmax")], seed=seed)
 
 
 def experiment(labels=(1, 2, 5, 10, 20, 50), repeats=4, sheets=8):

@@ -96,4 +96,4 @@ Batch normalisation leaves the sigmoid where it is and spreads the sums before i
 around, and the first layer's gradient is {large:,.0f} times the last one's: that is called exploding. The
 gradient of a deep network is a long product, and a long product is stable only where its factors are near
 1.""",
-                {"epochs": 20}, ("Vanishing gradients", "Exploding gradients"))
+                {"epochs": 20}, ("Vanishing gradients", "Exploding gradients", "Batch normalisation"))
