@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from . import checks
+from . import bundles, checks
+from .bundles import Bundle
 from .divergence import DivergenceError
 from .inference import adapt
 from .model import Model
@@ -163,21 +164,21 @@ def _put_back(model: Model) -> Iterator[Any]:
         model.restore(saved)
 
 
-def _range_test(model: Model, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
+def _range_test(model: Model, X: Bundle, y: Bundle, weight: np.ndarray | None,
                 batch_size: int, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rates that were used and the loss before each step."""
     assert model.optimizer is not None
     rng = np.random.default_rng([model.seed, 2])
     losses: list[float] = []
-    order = np.zeros(0, np.int64)
+    n, order = bundles.n_rows(X), np.zeros(0, np.int64)
     smallest = average = math.inf
     for i, rate in enumerate(rates):
-        if len(order) < min(batch_size, len(X)):
-            order = rng.permutation(len(X))
+        if len(order) < min(batch_size, n):
+            order = rng.permutation(n)
         rows, order = order[:batch_size], order[batch_size:]
         model.optimizer.learning_rate = float(rate)
         try:
-            logs = train_on_batch(model, X[rows], y[rows], None if weight is None else weight[rows])
+            logs = train_on_batch(model, *(bundles.take(a, rows) for a in (X, y, weight)))
         except DivergenceError:
             break
         losses.append(logs["loss"])

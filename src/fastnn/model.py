@@ -104,6 +104,8 @@ class Model(ModelState, ModelData, StepByStep, Transfer):
         if max(len(graph.inputs), len(graph.outputs)) > MOST_VALUES:
             raise ValueError(f"inputs, outputs: expected at most {MOST_VALUES} of each, got {len(graph.inputs)} "
                              f"and {len(graph.outputs)}")
+        if not graph.layers:
+            raise ValueError("outputs: expected what layers make of the inputs, got the inputs themselves")
         if any(tensor.node is not None for tensor in graph.inputs):
             raise ValueError("inputs: expected what fastnn.Input gave, got the output of a layer; model.cut takes "
                              "a part of a model")

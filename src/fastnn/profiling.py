@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from . import backends, checks
+from . import backends, bundles, checks
 from .backends import Pass
-from .compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
+from .compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT
+from .inference import as_gatherable, bind
 from .model import Model
 
 
@@ -112,15 +113,17 @@ def profile(model: Model, X: Any, y: Any, batch_size: int = 32, *, sample_weight
     batch_size = checks.positive_int("batch_size", batch_size)
     model = model.copy()
     X, y, weight = model._checked(X, y, sample_weight)
-    X = X if checks.is_gatherable(X) else np.ascontiguousarray(X[:batch_size], model.dtype)
-    batch_size = min(batch_size, len(X))
-    entry = Entry("train", y.ndim == 1, weight is not None, fused=True)
-    steps = len(X) // batch_size
-    walk = Pass(steps * batch_size, batch_size, batch_size, np.arange(len(X)), weight, np.full(steps, 1e-6),
+    if not all(map(checks.is_gatherable, bundles.parts(X))):
+        X = as_gatherable(bundles.take(X, slice(batch_size)), model.dtype)
+    n = bundles.n_rows(X)
+    batch_size = min(batch_size, n)
+    entry = model._compiled.entry("train", y, weight, fused=True)
+    steps = n // batch_size
+    walk = Pass(steps * batch_size, batch_size, batch_size, np.arange(n), weight, np.full(steps, 1e-6),
                 np.zeros(steps))
-    with model._compiled.borrow(entry, batch_size) as run:
-        for slot, array in ((X_SLOT, X), (TARGET_SLOT, y), (WEIGHT_SLOT, weight)):
-            run.bind(slot, array)
+    with model._compiled.borrow(entry, batch_size, model._compiled.time(X)) as run:
+        for slot, bundle in ((X_SLOT, X), (TARGET_SLOT, y), (WEIGHT_SLOT, weight)):
+            bind(run, slot, bundle)
         run.begin(walk)
         step = min(_measure(run, steps, seconds / 8)[0] for _ in range(4))
         op_seconds = np.zeros(len(run.program.ops))
@@ -131,7 +134,7 @@ def profile(model: Model, X: Any, y: Any, batch_size: int = 32, *, sample_weight
             _, done = _measure(run, steps, seconds / 8)
             least = np.minimum(least, op_seconds / done)
         run.profile(None)
-        costs = run.program.cost(batch_size)
+        costs = run.program.cost(batch_size, run.time)
         ops = tuple(OpProfile(o.layer or "input", o.name, 1e6 * t, flops, moved)
                     for (o, flops, moved), t in zip(costs, least.tolist(), strict=True))
         threads = run.threads

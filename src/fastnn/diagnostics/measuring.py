@@ -13,7 +13,7 @@ import numpy as np
 from .. import checks
 from ..activations import ACTIVATIONS, Choice
 from ..backends import Pass
-from ..compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, Entry
+from ..compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT
 from ..divergence import DivergenceError
 from ..inference import adapt
 from ..layers import InputLayer, Layer
@@ -194,8 +194,7 @@ class Probe:
         self.model, self.twin = model, model.copy()
         self.X = X if checks.is_gatherable(X) else np.ascontiguousarray(X, model.dtype)
         self.y, self.weight, self.batch_size = y, weight, batch_size
-        loss = model._require_compiled()
-        self.fused = loss.op(model.layers[-1].activation, model.output_shape[0]) is not None
+        self.fused = model._compiled.heads[0].fused is not None
 
     def mirror(self) -> None:
         """Give the twin all numbers of the model."""
@@ -226,8 +225,8 @@ class Probe:
     def gradient(self) -> tuple[float, dict[tuple[str, str], np.ndarray]]:
         """The twin's loss and what its layers pass on, in the same pass that leaves the gradients."""
         model, n = self.twin, len(self.X)
-        entry = Entry("gradient", self.y.ndim == 1, self.weight is not None, probing=True)
-        with model._compiled.borrow(entry, n) as run:
+        entry = model._compiled.entry("gradient", self.y, self.weight, probing=True)
+        with model._compiled.borrow(entry, n, model._compiled.time(self.X)) as run:
             for slot, array in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight)):
                 run.bind(slot, array)
             losses = np.zeros(1)
@@ -384,6 +383,9 @@ def checked(model: Sequential, X: Any, y: Any, sample_weight: Any,
             ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The arguments of `fastnn.diagnose` and others, as `fit` checks them."""
     model._require_compiled()
+    if len(model.input_names) > 1 or len(model.output_names) > 1:
+        raise ValueError("model: expected one input and one output, got "
+                         f"{len(model.input_names)} and {len(model.output_names)}; look at a part of it, see model.cut")
     if not model._numbers.trained.segments:
         raise ValueError("model: expected layers with parameters that are trained, such as Dense; got none")
     return model._checked(X, y, sample_weight)
