@@ -60,3 +60,13 @@ def test_a_failing_disk(tmp_path, monkeypatch, failing):
     with pytest.raises(OSError, match="Input/output"):
         model_of(1).save(path)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_permissions_stay(tmp_path):
+    path = tmp_path / "model"
+    model_of().save(path)
+    assert path.stat().st_mode & 0o600 == 0o600
+    path.chmod(0o600)
+    model_of(1).save(path)
+    assert path.stat().st_mode & 0o777 == 0o600

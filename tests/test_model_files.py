@@ -181,7 +181,7 @@ class MyPenalty(fnn.L2):
 @pytest.mark.parametrize("layers, settings, words", [
     ([Mine()], {}, "layer 'mine': Mine is a class of yours.*LAYERS"),
     ([fnn.Dense(2, (np.sin, np.cos))], {}, r"layer 'dense': its activation is a Python function \(sin\)"),
-    ([fnn.Dense(2, kernel_regularizer=MyPenalty())], {}, "MyPenalty is not registered.*REGULARIZERS"),
+    ([fnn.Dense(2, kernel_regularizer=MyPenalty())], {}, "layer 'dense': MyPenalty is not registered.*REGULARIZERS"),
     ([fnn.Dense(2)], {"optimizer": MyOptimizer()}, "optimizer: MyOptimizer is a class of yours.*OPTIMIZERS"),
     ([fnn.Dense(2)], {"optimizer": fnn.SGD(lambda t: 0.1)}, "learning_rate is a Python function.*number"),
     ([fnn.Dense(2)], {"optimizer": fnn.SGD(MyRate())}, "learning_rate: MyRate is a class of yours"),
@@ -340,6 +340,7 @@ def sealed(text, description=None):
     (sealed("", '{"format": 2, "checksums": {"header": 0}}'), "no checksum"),
     (sealed("", '{"format": 2, "checksums": {"header": "00"}}'), "its checksum does not fit"),
     (struct.pack("<Q", 4) + b"\xff\xfe\xfd\xfc", "no JSON"),
+    (sealed("", '{"logs": ["\\ud800"]}'), "no JSON.*surrogates"),
     (struct.pack("<Q", 1 << 63) + b"{}", "no safetensors file"),
     (struct.pack("<Q", records.MAX_HEADER + 1) + bytes(records.MAX_HEADER + 1), "no safetensors file"),
 ])
@@ -371,9 +372,14 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="the peak of memory is read from /proc")
-def test_memory(tmp_path):
-    """Reading takes at most twice the file's size, the model included."""
-    model = fnn.Sequential([fnn.Dense(4000, use_bias=False)], (4000,))
+@pytest.mark.parametrize("trained", [False, True])
+def test_memory(trained, tmp_path):
+    """Reading takes at most twice the file's size, the model and its optimizer's state included."""
+    n = 2500 if trained else 4000
+    model = fnn.Sequential([fnn.Dense(n, use_bias=False)], (n,))
+    if trained:
+        model.compile("adam", "mse")
+        model.train_on_batch(np.ones((1, n)), np.ones((1, n)))
     model.save(tmp_path / "model")
     size = os.path.getsize(tmp_path / "model")
     environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(fnn.__file__))}
@@ -392,3 +398,8 @@ def test_names_of_paths(tmp_path, monkeypatch):
         model.save(path)
         assert fnn.load(path).layers[0].name == "größe"
     assert re.search("größe", str(list(model_file.arrays_of(model))))
+
+
+def test_a_model_without_numbers(tmp_path):
+    fnn.Sequential([fnn.Flatten()], (2, 3)).save(tmp_path / "model")
+    assert fnn.load(tmp_path / "model").output_shape == (6,)

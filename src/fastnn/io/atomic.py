@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,8 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     partial = f"{path}.{os.getpid()}-{threading.get_ident()}{PARTIAL}"
     try:
         with open(partial, "wb") as file:
+            with suppress(FileNotFoundError):
+                os.chmod(partial, stat.S_IMODE(os.stat(path).st_mode))  # what was private stays so
             yield file
             file.flush()
             os.fsync(file.fileno())

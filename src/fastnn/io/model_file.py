@@ -104,12 +104,13 @@ def describe(model: Model) -> dict[str, Any]:
     ValueError
         If a file cannot hold it.
     """
-    how_to = "; save model.get_weights() and make the layers anew"
-    try:
-        for layer in model.layers:
-            plain(layer.get_config(), f"layer {layer.name!r}")
-    except ValueError as error:
-        raise ValueError(f"{error}{how_to}") from None
+    for layer in model.layers:
+        where = f"layer {layer.name!r}"
+        try:
+            plain(layer.get_config(), where)
+        except ValueError as error:
+            what = str(error) if str(error).startswith(where) else f"{where}: {error}"
+            raise ValueError(f"{what}; or save model.get_weights() and make the layers anew") from None
     name = next(name for cls in type(model).__mro__ for name, known in MODELS.items() if known is cls)
     return {"fastnn": __version__, "class": name, "model": plain(model.get_config(), "model"),
             "compiled": compiled_config(model), **counts_of(model)}

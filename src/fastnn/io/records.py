@@ -184,7 +184,10 @@ def _parse(text: str | bytes, what: str) -> dict[str, Any]:
         return result
 
     try:
-        value = json.loads(text.decode() if isinstance(text, bytes) else text, object_pairs_hook=unique)
+        text = text.decode() if isinstance(text, bytes) else text
+        value = json.loads(text, object_pairs_hook=unique)
+        if "\\ud" in text.lower():  # half of a pair of these is no text, as a name must be
+            json.dumps(value, ensure_ascii=False).encode()
     except ModelFileError:
         raise
     except JSON_ERRORS as error:

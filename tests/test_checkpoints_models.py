@@ -1,9 +1,9 @@
-"""Files and checkpoints of models with several inputs and outputs."""
+"""Files and checkpoints of models with several inputs and outputs, and of one that its own process goes on with."""
 import numpy as np
 import pytest
 
 import fastnn as fnn
-from test_checkpoints import X, Y, interrupted, same_training, whole
+from test_checkpoints import StopAt, Stopped, X, Y, classifier, interrupted, same_training, whole
 
 
 def two_headed(seed=0):
@@ -42,3 +42,18 @@ def test_another_graph_is_refused(tmp_path):
     other = (GRAPH_DATA[0], [Y, X[:, 1]])
     with pytest.raises(ValueError, match="not the same: y, "):
         whole(two_headed, other, checkpoint=tmp_path, resume=True)
+
+
+def test_the_model_that_was_stopped_goes_on(tmp_path):
+    """In the same process: weights, and the learning rate that a callback has lowered, are put back."""
+    def reduce():
+        return fnn.ReduceOnPlateau("loss", 0.5, patience=1, min_delta=9.0)
+
+    settings = {"batch_size": 8, "epochs": 5, "verbose": 0, "checkpoint": tmp_path, "checkpoint_every": 3}
+    model, (expected, _) = classifier(), whole(callbacks=lambda: [reduce()], epochs=5)
+    with pytest.raises(Stopped):
+        model.fit(X, Y, callbacks=[reduce(), StopAt(3, 5)], **settings)
+    assert model.optimizer.learning_rate < 0.001
+    model.fit(X, Y, callbacks=reduce(), **settings, resume=True)
+    same_training(model, expected)
+    assert model.optimizer.learning_rate == expected.optimizer.learning_rate
