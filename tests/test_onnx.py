@@ -8,8 +8,8 @@ import fastnn as fnn
 from fastnn.activations import CUSTOM
 from fastnn.catalogue import cases
 from fastnn.inference import adapt
-from fastnn.io.onnx_emitter import permutation
 from fastnn.io.onnx_export import EXPORTERS
+from fastnn.io.orders import permutation
 from fastnn.layers import LAYERS
 
 onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")

@@ -27,8 +27,8 @@ FLOORS = [
     {"functional"},
     {"layers", "losses", "metrics", "metric_functions", "optimizers", "clipping", "schedules", "initializers",
      "regularizers", "history", "class_weights"},
-    {"model", "sequential", "model_state", "model_data", "step_by_step", "transfer", "parameters", "graph",
-     "architecture", "compilation", "inference"},
+    {"model", "sequential", "model_state", "model_data", "model_files", "step_by_step", "transfer", "parameters",
+     "graph", "architecture", "compilation", "inference"},
     {"checkpoints", "interrupts",
      "training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
      "gradient_error", "catalogue", "catalogue_conv",
@@ -41,7 +41,7 @@ FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 STAIRS = {
     ("fastnn.model", "fastnn.training"): "Model.fit",
     ("fastnn.model", "fastnn.profiling"): "Model.profile",
-    ("fastnn.model", "fastnn.io"): "Model.save",
+    ("fastnn.model_files", "fastnn.io"): "Model.save, Model.export_c",
     ("fastnn.history", "fastnn.plot"): "History.plot",
     ("fastnn.schedules.base", "fastnn.plot"): "Schedule.plot",
     ("fastnn.learning_rate", "fastnn.plot"): "LearningRateSearch.plot",
@@ -221,6 +221,9 @@ NEEDS = {
     "fastnn.lessons": "matplotlib",
     "fastnn.io.onnx_export": "onnx",
     "fastnn.io.onnx_import": "onnx",
+    "fastnn.io.torch_export": "torch",
+    "fastnn.io.torch_import": "torch",
+    "fastnn.io.torch_modules": "torch",
 }
 
 

@@ -21,7 +21,7 @@ from .diagnostics import Diagnosis, Finding, Monitor, SanityReport, diagnose, sa
 from .gradcheck import GradientCheck, check_gradients
 from .gradient_error import GradientErrorCurve, gradient_error_curve
 from .history import History
-from .io import ModelFileError, from_onnx, load, to_onnx
+from .io import ModelFileError, from_onnx, from_torch, load, to_onnx, to_torch
 from .layers import (
     ELU,
     Activation,
@@ -126,9 +126,9 @@ __all__ = [
     "PoissonDeviance", "PolynomialDecay", "ProgressBar", "Quantile", "RMSprop", "ReduceOnPlateau", "Regularizer",
     "RowNormalize", "SanityReport", "Schedule", "Sequential", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize",
     "StepDecay", "TopK", "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients", "descend",
-    "diagnose", "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "from_onnx", "functional",
+    "diagnose", "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "from_onnx", "from_torch", "functional",
     "get_num_threads", "gradient_error_curve", "initializers", "load", "load_estimator", "losses", "sanity_check",
-    "schedules", "set_num_threads", "to_onnx", "use_backend", "use_isa",
+    "schedules", "set_num_threads", "to_onnx", "to_torch", "use_backend", "use_isa",
 ]
 
 

@@ -70,6 +70,12 @@ class Graph:
         """The calls that a call depends on."""
         return _ordered(self.inputs, node.inputs)
 
+    @property
+    def is_chain(self) -> bool:
+        """Whether the layers are in a row: each called once, on what the one before gave."""
+        return len(self.inputs) == len(self.outputs) == 1 and len(self.layers) == len(self.nodes) and all(
+            not node.many and len(node.outputs) == 1 and self.n_uses[node.inputs[0]] == 1 for node in self.nodes)
+
     def up_to(self, *tensors: Tensor) -> Graph:
         """The part that these tensors depend on."""
         return Graph(self.inputs, tensors)

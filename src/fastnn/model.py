@@ -20,6 +20,7 @@ from .layers.base import Vectors
 from .layers.tensor import Tensor
 from .metrics import Metric, resolve_all
 from .model_data import ModelData
+from .model_files import ModelFiles
 from .model_state import ModelState
 from .operands import Layout
 from .parameters import Numbers
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .profiling import Profile
 
 
-class Model(ModelState, ModelData, StepByStep, Transfer):
+class Model(ModelState, ModelData, ModelFiles, StepByStep, Transfer):
     """A network whose layers form a graph.
 
     Layers are called on tensors: `Input` makes the first, each call gives the next. Branches, sums of several
@@ -368,22 +369,6 @@ class Model(ModelState, ModelData, StepByStep, Transfer):
         if state["settings"] is not None:
             self.compile(state["optimizer"], *state["settings"])
         self.restore(state["snapshot"])
-
-    def save(self, path: Any) -> None:
-        """Write architecture, settings and numbers to one safetensors file; `fastnn.load` reads it.
-
-        Parameters
-        ----------
-        path : path-like
-            The file; it is replaced only once the new one is complete.
-
-        Raises
-        ------
-        ValueError
-            If the model holds Python functions (a loss, a metric, ...) or classes of your own.
-        """
-        from .io import save  # files stand above the model
-        save(self, path)
 
     def summary(self) -> str:
         """Print and return a table of layers, shapes, parameters and floating-point operations a sample.

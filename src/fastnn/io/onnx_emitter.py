@@ -10,36 +10,11 @@ import numpy as np
 
 from ..layers import Layer
 from ..layers.tensor import Shape
+from .orders import CHANNELS, SAMPLES, STEPS, permutation, require
+
+__all__ = ["CHANNELS", "IR_VERSION", "OPSET", "SAMPLES", "STEPS", "Emitter", "Value", "permutation", "require"]
 
 OPSET, IR_VERSION = 17, 8
-
-# Orders of a value's axes: of "samples" as fastnn has them, (n, ..., channels); "channels" first, as ONNX has
-# images, (n, channels, ...); "steps" first, as ONNX has sequences, (time, n, features).
-SAMPLES, CHANNELS, STEPS = "samples", "channels", "steps"
-
-
-def require(package: str, extra: str | None = None) -> Any:
-    """A package that is imported on use; an error says how it is installed."""
-    import importlib
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        where = f'"fastnn-cpu[{extra}]"' if extra else package.partition(".")[0]
-        raise ImportError(f"this needs {package.partition('.')[0]}: pip install {where}") from error
-
-
-def permutation(rank: int, before: str, after: str) -> tuple[int, ...]:
-    """The axes of a value of `rank` axes in one order, as they are in another.
-
-    Examples
-    --------
-    >>> permutation(4, "samples", "channels"), permutation(4, "channels", "samples")
-    ((0, 3, 1, 2), (0, 2, 3, 1))
-    """
-    to = {SAMPLES: range(rank), CHANNELS: (0, rank - 1, *range(1, rank - 1)), STEPS: (1, 0, *range(2, rank))}
-    place = list(to[before])
-    return tuple(place.index(axis) for axis in to[after])
-
 
 class Value:
     """A value of the graph: the shape of a sample in fastnn's order, and its name in each order that there is.

@@ -10,9 +10,10 @@ from ..layers import Layer
 from ..layers.tensor import Tensor
 from ..model import Model
 from .atomic import replacing
-from .onnx_emitter import IR_VERSION, OPSET, SAMPLES, Emitter, Value, require
+from .onnx_emitter import IR_VERSION, OPSET, Emitter, Value
 from .onnx_images import IMAGES
 from .onnx_layers import ROWS, Exporter
+from .orders import SAMPLES, require
 
 EXPORTERS: dict[type[Layer], Exporter] = {**ROWS, **IMAGES}
 

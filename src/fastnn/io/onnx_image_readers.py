@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..layers import Conv1D, Conv2D, ConvTranspose2D, DepthwiseConv2D, Layer, MaxPool1D, MaxPool2D
-from .onnx_emitter import CHANNELS
 from .onnx_nodes import Node
 from .onnx_readers import constant, ending, optional, require, value
+from .orders import CHANNELS
 
 AUTO = {"NOTSET": None, "": None, "VALID": "valid", "SAME_UPPER": "same"}
 

@@ -22,8 +22,9 @@ from ..layers import (
 )
 from ..layers.windows import Axis, Window
 from .onnx_activations import activated
-from .onnx_emitter import CHANNELS, SAMPLES, Emitter, Value
+from .onnx_emitter import Emitter, Value
 from .onnx_layers import Exporter
+from .orders import CHANNELS, SAMPLES
 
 
 def axes_of(window: Window, n: int) -> list[Axis]:

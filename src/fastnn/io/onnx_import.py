@@ -13,10 +13,10 @@ from ..layers import Layer
 from ..layers.tensor import Input, Tensor
 from ..model import Model
 from ..sequential import Sequential
-from .onnx_emitter import CHANNELS, SAMPLES, STEPS, permutation, require
 from .onnx_image_readers import IMAGES
 from .onnx_nodes import Node, Nodes
-from .onnx_readers import ROWS, Read
+from .onnx_readers import ROWS
+from .orders import CHANNELS, SAMPLES, STEPS, Read, permutation, require
 from .records import ModelFileError
 
 OPERATORS = {**ROWS, **IMAGES}
@@ -163,9 +163,7 @@ class Reader:
                                  "first: fastnn's has them last")
             outputs.append(read.tensor)
         graph = Graph(self.inputs, outputs)
-        chain = len(self.inputs) == len(outputs) == 1 and len(graph.layers) == len(graph.nodes) and \
-            all(not node.many and graph.n_uses[node.inputs[0]] == 1 for node in graph.nodes)
-        model = Sequential(graph.layers, self.inputs[0].shape, dtype) if chain else \
+        model = Sequential(graph.layers, self.inputs[0].shape, dtype) if graph.is_chain else \
             Model(self.inputs, outputs, dtype)
         views = model._numbers.all_arrays()
         for layer, arrays in self.arrays:

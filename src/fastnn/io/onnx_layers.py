@@ -31,7 +31,8 @@ from ..layers import (
     Standardize,
 )
 from .onnx_activations import activated
-from .onnx_emitter import CHANNELS, SAMPLES, Emitter, Value
+from .onnx_emitter import Emitter, Value
+from .orders import CHANNELS, SAMPLES
 
 Exporter = Callable[..., Any]
 

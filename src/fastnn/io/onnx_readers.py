@@ -23,58 +23,11 @@ from ..layers import (
     RowNormalize,
     Standardize,
 )
-from ..layers.tensor import Shape, Tensor
-from .onnx_emitter import CHANNELS, SAMPLES, permutation
 from .onnx_nodes import MATCHED, Node
+from .orders import CHANNELS, ORDERS, SAMPLES, Read, permutation, places_of
 
 if TYPE_CHECKING:
     from .onnx_import import Reader
-
-ORDERS = ("samples", "channels", "steps")
-
-
-class Read:
-    """A value that has been read: the tensor, and the order of the axes that the file has it in.
-
-    `places` is of an image that was flattened with its channels first: where each feature of the file is in
-    fastnn's row of features.
-    """
-
-    def __init__(self, tensor: Tensor, order: str, places: np.ndarray | None = None) -> None:
-        self.tensor, self.order, self.places = tensor, order, places
-
-    @property
-    def shape(self) -> Shape:
-        """Of a sample, as fastnn has it."""
-        return self.tensor.shape
-
-    @property
-    def trained(self) -> bool:
-        """Whether there are layers with weights below."""
-        stack = [self.tensor]
-        while stack:
-            node = stack.pop().node
-            if node is not None and node.layer.segments:
-                return True
-            stack += node.inputs if node is not None else ()
-        return False
-
-    def features(self, array: np.ndarray, axis: int = 0) -> np.ndarray:
-        """An array with an entry for each feature of the file, as fastnn has the features."""
-        return array if self.places is None else np.take(array, np.argsort(self.places), axis)
-
-    def spread(self, array: np.ndarray, node: Node) -> np.ndarray:
-        """An array that is broadcast to samples, as one of fastnn's samples."""
-        rank = len(self.shape) + 1
-        shape = [1 if n is None else n for n in (1, *self.shape)]
-        shape = [shape[i] for i in permutation(rank, SAMPLES, self.order)]
-        try:
-            full = np.broadcast_to(array, shape)
-        except ValueError:
-            raise ValueError(f"{node}: expected a constant that is broadcast to {shape}, the rows being 1, got shape "
-                             f"{array.shape}") from None
-        return self.features(np.transpose(full, permutation(rank, self.order, SAMPLES))[0])
-
 
 def require(node: Node, fulfilled: bool, what: str) -> None:
     """Refuse a node that no layer can stand for."""
@@ -347,11 +300,7 @@ def as_rows(reader: Reader, node: Node, x: Read) -> None:
         reader.values[node.outputs[0]] = x
         return
     require(node, x.order in (SAMPLES, CHANNELS) and None not in x.shape, "samples of known size, rows first")
-    sizes = [int(n) for n in x.shape if n is not None]
-    places = None
-    if x.order == CHANNELS and sizes[-1] > 1 and math.prod(sizes[:-1]) > 1:
-        axes = [i - 1 for i in permutation(len(sizes) + 1, SAMPLES, CHANNELS)[1:]]
-        places = np.arange(math.prod(sizes)).reshape(sizes).transpose(axes).ravel()
+    places = places_of(x) if x.order == CHANNELS else None
     reader.call(Flatten(), x, node, SAMPLES, places=places)
 
 
