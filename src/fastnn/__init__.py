@@ -18,6 +18,7 @@ from .class_weights import balanced_weights
 from .clipping import Clipping
 from .descent import Descent, descend
 from .diagnostics import Diagnosis, Finding, Monitor, SanityReport, diagnose, sanity_check
+from .gan import GAN
 from .gradcheck import GradientCheck, check_gradients
 from .gradient_error import GradientErrorCurve, gradient_error_curve
 from .history import History
@@ -112,9 +113,9 @@ from .sequential import Sequential
 from .unfreezing import GradualUnfreezing
 
 __all__ = [
-    "ELU", "EMA", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad", "Adam",
-    "AdamW", "Add", "BatchNorm", "BinaryCrossEntropy", "CSVLogger", "Callback", "CategoricalCrossEntropy", "Checkpoint",
-    "Clipping", "Concatenate", "ConstantRate", "ConstantThenInverse", "Constraint", "Conv1D", "Conv2D",
+    "ELU", "EMA", "GAN", "L1", "L2", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta", "AdaGrad",
+    "Adam", "AdamW", "Add", "BatchNorm", "BinaryCrossEntropy", "CSVLogger", "Callback", "CategoricalCrossEntropy",
+    "Checkpoint", "Clipping", "Concatenate", "ConstantRate", "ConstantThenInverse", "Constraint", "Conv1D", "Conv2D",
     "ConvTranspose2D", "CosineDecay", "CosineDistance", "CosineRestarts", "CrossEntropy", "Dense", "DepthwiseConv2D",
     "Descent", "Diagnosis", "Dropout", "EarlyStopping", "ElasticNet", "EntropyDecomposition", "ExponentialAverage",
     "ExponentialDecay", "Finding", "Flatten", "Focal", "FunctionLoss", "GaussianNoise", "GradientCheck",

@@ -18,7 +18,7 @@ from .graph import Graph, Walk, in_layout
 from .layers import Layer
 from .layers.tensor import Tensor
 from .losses import Loss
-from .operands import PAD, Layout, Operand, Segment
+from .operands import PAD, Layout, Operand, Segment, Space
 from .optimizers import Optimizer
 from .parameters import Numbers
 from .program import Builder, Phase, Program
@@ -42,7 +42,8 @@ class Entry(NamedTuple):
     outputs: bool = False
     fused: bool = False
     direct: bool = False  # rows are read where they stand, in order; only "predict" checks them then
-    part: str = ""  # of a "loss" or its "gradient": "data" without the penalties, "penalty" without data
+    part: str = ""  # of a "loss" or its "gradient": "data" without the penalties, "penalty" without data;
+    # of a "forward": "inputs" without the gradients of parameters
     dx: bool = False  # the gradient of the inputs too
     probing: bool = False  # what layers pass on stays in the arena, to be looked at
 
@@ -175,7 +176,7 @@ class Compiled:
     def _emit(self, entry: Entry) -> Program:
         b = Builder(self.numbers.parameters, self.numbers.persistent,
                     training=entry.kind in ("loss", "gradient", "train", "forward"), trained=self.trained)
-        b.updates = entry.kind == "train"
+        b.updates = entry.kind == "train" or (entry.kind == "forward" and entry.part != "inputs")
         b.differentiates = entry.dx or entry.kind in ("gradient", "train", "forward")
         b.stores_outputs, b.sums_rows = entry.outputs or entry.probing, self.sums_rows
         b.probing = entry.probing
@@ -214,6 +215,8 @@ class Compiled:
             walk.backward()
         if entry.dx:
             self._emit_input_gradients(b, walk)
+        if entry.part == "inputs":
+            b.ops = [o for o in b.ops if any(a.space is not Space.GRADIENT for a in o.writes) or not o.writes]
         b.phase, b.layer = Phase.BACKWARD, "loss"
         for i, (row_loss, row_weight) in enumerate(b.losses):
             b.emit("loss_sum", row_loss, row_weight, factor=b.loss_factors[i], more=i)

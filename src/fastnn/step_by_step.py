@@ -23,9 +23,9 @@ class StepByStep:
     seed: int
     optimizer: Any
     update_count: int
-    _pending: tuple[ExitStack, Run, Any] | None = None
+    _pending: tuple[ExitStack, Run, Any, bool] | None = None
 
-    def forward(self, X: Any, training: bool = True) -> Any:
+    def forward(self, X: Any, training: bool = True, frozen: bool = False) -> Any:
         """The outputs for a batch; with `training` as in training, and kept for `backward`.
 
         Parameters
@@ -33,8 +33,12 @@ class StepByStep:
         X : array_like or several
             The batch, as `predict` takes it.
         training : bool
-            Whether layers behave as in training (dropout drops, batches are normalised by their own numbers);
-            otherwise this is `predict`.
+            Whether layers behave as in training (dropout drops, batches are normalised by their own numbers, which
+            running statistics follow); otherwise this is `predict`.
+        frozen : bool
+            Whether the parameters are taken as constants: `backward` then computes the gradient of the inputs
+            alone, and leaves those of the parameters, and running statistics, as they are. What the
+            discriminator of a GAN is to its generator.
 
         Returns
         -------
@@ -62,13 +66,15 @@ class StepByStep:
         X = bundles.each(np.ascontiguousarray, self._inputs(X))  # type: ignore[attr-defined]
         compiled, n = self._compiled, bundles.n_rows(X)
         outputs = self._empty_outputs(X)  # type: ignore[attr-defined]
+        part = "inputs" if checks.boolean("frozen", frozen) else ""
         stack = ExitStack()
-        run = stack.enter_context(compiled.borrow(Entry("forward", outputs=True, dx=True), n, compiled.time(X)))
+        run = stack.enter_context(compiled.borrow(Entry("forward", outputs=True, dx=True, part=part), n,
+                                                  compiled.time(X)))
         bind(run, X_SLOT, X)
         bind(run, OUTPUT_SLOT, outputs)
         run.begin(Pass(n, n, n, update_count=self.update_count, seed=self.seed))
         run.execute_ops(0, run.program.n_forward)
-        self._pending = stack, run, X
+        self._pending = stack, run, X, frozen
         return outputs
 
     def backward(self, dy: Any, accumulate: bool = False) -> Any:
@@ -94,25 +100,28 @@ class StepByStep:
         """
         if self._pending is None:
             raise RuntimeError("backward: expected model.forward(X) first; each forward has one backward")
-        _, run, X = self._pending
+        _, run, X, frozen = self._pending
         n, graph = bundles.n_rows(X), self._compiled.graph
         given = tuple(dy) if isinstance(dy, (tuple, list)) and len(graph.outputs) > 1 else (dy,)
         shapes = [y.shape for y in bundles.parts(self._empty_outputs(X))]  # type: ignore[attr-defined]
-        gradients = []
+        bound = []
         for i, (array, shape) in enumerate(zip(given, shapes, strict=True)):
             array = np.ascontiguousarray(array, self.dtype)
             if array.shape != shape:
                 raise ValueError(f"dy: expected an array of the output's shape {shape}, got {array.shape}")
             run.bind(TARGET_SLOT + SLOTS * i, array)
-            gradients.append(array)
+            bound.append(array)  # alive until the ops have run
         dx = tuple(None if self._compiled.tokens(tensor) else np.empty(x.shape, self.dtype)
                    for x, tensor in zip(bundles.parts(X), graph.inputs, strict=True))
         for i, array in enumerate(dx):
             run.bind(DX_SLOT + SLOTS * i, array if array is None else array.reshape(n, -1))
-        before = self._numbers.memory.gradients.copy() if accumulate else None
+        gradients = self._numbers.memory.gradients
+        before = gradients.copy() if accumulate or frozen else None
         run.execute_ops(run.program.n_forward, len(run.program.ops))
-        if before is not None:
-            self._numbers.memory.gradients += before
+        if frozen:  # some ops make both kinds of gradients
+            gradients[...] = before
+        elif before is not None:
+            gradients += before
         self._release()
         return dx if len(dx) > 1 else dx[0]
 

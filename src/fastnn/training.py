@@ -130,7 +130,7 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
         weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
         source = _Arrays(model, X, y, weight, min(batch_size, n - held_out), shuffle)
-    with _alone(model), deferred_interrupt() as interrupted:
+    with alone(model), deferred_interrupt() as interrupted:
         if keeper.active:
             keeper.start(model, {**source.settings(), **describe_data(validation=validation)})
         return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted, keeper)
@@ -148,7 +148,7 @@ def train_on_batch(model: Model, X: Any, y: Any, sample_weight: Any = None,
         As `fit` takes them; all rows are one batch.
     """
     model._require_compiled()
-    with _alone(model), deferred_interrupt() as interrupted:
+    with alone(model), deferred_interrupt() as interrupted:
         X, y, weight = model._checked(X, y, sample_weight)
         weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
@@ -170,7 +170,7 @@ def _validation(model: Model, data: tuple | None, split: float) -> tuple | None:
 
 
 @contextmanager
-def _alone(model: Model) -> Iterator[None]:
+def alone(model: Model) -> Iterator[None]:
     """Refuse a second thread that trains the same model."""
     if not model._training.acquire(blocking=False):
         raise RuntimeError("this model is being trained in another thread; train a model.copy() instead")

@@ -81,8 +81,8 @@ class BatchNorm(_Normalization):
     as layers of their own behind it.
 
     The running statistics are the arrays ``name.running_mean`` and ``name.running_variance`` of
-    ``model.state_dict()``. Only steps of the optimizer move them: `evaluate` and `predict` use them,
-    ``model.bind`` and `check_gradients` look at the batch's and leave them alone.
+    ``model.state_dict()``. Only steps of training move them, ``model.forward`` among them: `evaluate` and
+    `predict` use them, ``model.bind`` and `check_gradients` look at the batch's and leave them alone.
 
     Frozen (``trainable = False`` at ``model.compile``) the layer works as at inference in training too, and
     its statistics stay, as in Keras. Rows of weight 0 count like the others. Since all rows of a step belong
