@@ -10,8 +10,8 @@ import numpy as np
 
 import fastnn as fnn
 from fastnn.backends import Pass, native
-from fastnn.compilation import Entry
 
+from .sequences import Characters
 from .worker import Job
 from .workloads import BETA1, BETA2, EPSILON, Workload
 
@@ -25,14 +25,22 @@ def make(workload: Workload, variant: str) -> Job:
     return Training(workload) if workload.trains else Prediction(workload)
 
 
-def model_of(workload: Workload, metrics: tuple[str, ...] = ()) -> fnn.Sequential:
+def layers_of(workload: Workload) -> list[fnn.Layer]:
+    if isinstance(workload, Characters):
+        tokens, n_in, n, n_out = workload.sizes
+        cell = {"rnn": fnn.SimpleRNN, "lstm": fnn.LSTM, "gru": fnn.GRU}[workload.cell](n, return_sequences=True)
+        return [fnn.Embedding(tokens, n_in), cell, fnn.Dense(n_out, workload.output)]
     *hidden, last = workload.sizes[1:]
     layers: list[fnn.Layer] = []
     for filters, kernel in workload.convolutions:
         layers += [fnn.Conv2D(filters, kernel, activation=workload.hidden), fnn.MaxPool2D(2)]
     layers += [fnn.Flatten()] if layers else []
-    layers += [fnn.Dense(n, workload.hidden) for n in hidden] + [fnn.Dense(last, workload.output)]
-    model = fnn.Sequential(layers, input_shape=workload.image or workload.sizes[:1])
+    return layers + [fnn.Dense(n, workload.hidden) for n in hidden] + [fnn.Dense(last, workload.output)]
+
+
+def model_of(workload: Workload, metrics: tuple[str, ...] = ()) -> fnn.Sequential:
+    shape = (workload.time,) if isinstance(workload, Characters) else workload.image or workload.sizes[:1]
+    model = fnn.Sequential(layers_of(workload), input_shape=shape)
     model.set_weights([array for layer in workload.weights() for array in layer])
     if workload.trains:
         optimizers = {"adam": fnn.Adam(workload.rate, BETA1, BETA2, EPSILON), "sgd": fnn.SGD(workload.rate)}
@@ -54,8 +62,8 @@ class Training(Job):
         self.walk = Pass(n, workload.batch, block, order, rates=np.full(self.steps, workload.rate),
                          losses=np.zeros(self.steps))
         compiled = self.model._compiled
-        entry = Entry("train", labels=self.y.ndim == 1, fused=block == workload.batch,
-                      direct=order is None and compiled.reads_direct(self.X))
+        entry = compiled.entry("train", self.y, None, fused=block == workload.batch,
+                               direct=order is None and compiled.reads_direct(self.X))
         self.open = ExitStack()
         self.backend = self.open.enter_context(compiled.borrow(entry, block))
         self.backend.bind(0, self.X)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .sequences import Characters
 from .worker import Job
 from .workloads import BETA1, BETA2, EPSILON, Workload
 
@@ -28,6 +29,8 @@ def make(workload: Workload, variant: str) -> Job | None:
 
 def network(workload: Workload, params: list, x: jax.Array) -> jax.Array:
     """Without the softmax."""
+    if isinstance(workload, Characters):
+        return character_network(workload, params, x)
     for w, b in params[:-1]:
         if w.ndim == 4:
             z = jax.lax.conv_general_dilated(x, w, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -39,10 +42,38 @@ def network(workload: Workload, params: list, x: jax.Array) -> jax.Array:
     return x @ w + b
 
 
+def character_network(workload: Characters, params: list, x: jax.Array) -> jax.Array:
+    """One scan over time; x w is taken out of it, which is faster here."""
+    (table,), (w, u, b, *bq), (v, c) = params
+    n = workload.sizes[2]
+    z = jnp.swapaxes(table[x] @ w + b, 0, 1)
+    zeros = jnp.zeros((x.shape[0], n))
+
+    def rnn(state, z):
+        h = jnp.tanh(z + state[0] @ u)
+        return (h,), h
+
+    def lstm(state, z):
+        i, f, g, o = jnp.split(z + state[0] @ u, 4, axis=1)
+        cell = jax.nn.sigmoid(f) * state[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        return (h, cell), h
+
+    def gru(state, z):
+        hu = state[0] @ u
+        update, reset = jnp.split(jax.nn.sigmoid(z[:, :2 * n] + hu[:, :2 * n]), 2, axis=1)
+        h = update * state[0] + (1 - update) * jnp.tanh(z[:, 2 * n:] + reset * (hu[:, 2 * n:] + bq[0]))
+        return (h,), h
+
+    step = {"rnn": rnn, "lstm": lstm, "gru": gru}[workload.cell]
+    _, h = jax.lax.scan(step, (zeros, zeros) if workload.cell == "lstm" else (zeros,), z)
+    return jnp.swapaxes(h, 0, 1) @ v + c
+
+
 def loss_of(workload: Workload, params: list, x: jax.Array, y: jax.Array) -> jax.Array:
     z = network(workload, params, x)
     if workload.loss == "cross_entropy":
-        return -jnp.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1).mean()
+        return -jnp.take_along_axis(jax.nn.log_softmax(z), y[..., None], axis=-1).mean()
     return 0.5 * ((z - y) ** 2).sum(axis=1).mean()
 
 
@@ -63,7 +94,7 @@ def train_step(workload: Workload, state: tuple, batch: tuple) -> tuple[tuple, j
 
 
 def initial(workload: Workload) -> tuple:
-    params = [(jnp.array(w), jnp.array(b)) for w, b in workload.weights()]
+    params = [tuple(map(jnp.array, layer)) for layer in workload.weights()]
     if workload.optimizer != "adam":
         return params, (), (), jnp.zeros(())
     return params, *(jax.tree.map(jnp.zeros_like, params) for _ in range(2)), jnp.zeros(())

@@ -18,7 +18,7 @@ def start(threads: int) -> None:
 
 
 def make(workload: Workload, variant: str) -> Job | None:
-    if workload.convolutions:
+    if workload.convolutions or workload.judge is not None:  # no network of dense layers
         return None
     return Training(workload) if workload.trains else Prediction(workload)
 

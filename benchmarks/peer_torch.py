@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .sequences import Characters
 from .worker import Job
 from .workloads import BETA1, BETA2, EPSILON, Workload
 
@@ -25,8 +26,47 @@ def make(workload: Workload, variant: str) -> Job:
     return (Training if workload.trains else Prediction)(workload, compiled=variant == "compile")
 
 
-def network(workload: Workload) -> nn.Sequential:
+class CharacterNetwork(nn.Module):
+    """Embedding, recurrent layer, linear layer."""
+
+    def __init__(self, workload: Characters) -> None:
+        super().__init__()
+        tokens, n_in, n, n_out = workload.sizes
+        kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[workload.cell]
+        self.table, self.cell = nn.Embedding(tokens, n_in), kind(n_in, n, batch_first=True)
+        self.last, self.n = nn.Linear(n, n_out), n
+        second = self.cell.bias_hh_l0  # adds to the first, so only what it has of its own is trained
+        if workload.cell == "gru":
+            own = torch.zeros(3 * n)
+            own[2 * n:] = 1
+            second.register_hook(lambda gradient: gradient * own)
+        else:
+            second.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.cell(self.table(x))[0]).flatten(0, 1)
+
+    def load(self, workload: Characters) -> None:
+        a = {name: torch.from_numpy(array) for name, array in workload.arrays().items()}
+        n = self.n
+        if workload.cell == "gru":  # PyTorch's order is r z n
+            order = torch.cat([torch.arange(n, 2 * n), torch.arange(n), torch.arange(2 * n, 3 * n)])
+            a |= {name: a[name][..., order] for name in ("w", "u", "b")}
+        self.table.weight.copy_(a["table"])
+        self.cell.weight_ih_l0.copy_(a["w"].T)
+        self.cell.weight_hh_l0.copy_(a["u"].T)
+        self.cell.bias_ih_l0.copy_(a["b"])
+        self.cell.bias_hh_l0.zero_()
+        if "bq" in a:
+            self.cell.bias_hh_l0[2 * n:] = a["bq"]
+        self.last.weight.copy_(a["v"].T)
+        self.last.bias.copy_(a["c"])
+
+
+def network(workload: Workload) -> nn.Module:
     """Without the softmax, which PyTorch's loss contains."""
+    if isinstance(workload, Characters):
+        return CharacterNetwork(workload)
     layers: list[nn.Module] = []
     for w, _ in workload.weights():
         if w.ndim == 4:
@@ -40,9 +80,12 @@ def network(workload: Workload) -> nn.Sequential:
     return net
 
 
-def set_weights(net: nn.Sequential, workload: Workload) -> None:
+def set_weights(net: nn.Module, workload: Workload) -> None:
     """The workload's: images are (c, h, w) here, which turns the rows of the dense layer after them around."""
     with torch.no_grad():
+        if isinstance(workload, Characters):
+            net.load(workload)
+            return
         channels = 0
         modules = (module for module in net if isinstance(module, (nn.Conv2d, nn.Linear)))
         for module, (w, b) in zip(modules, workload.weights(), strict=True):
@@ -80,7 +123,7 @@ class Training(Job):
 
     def _loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if self.workload.loss == "cross_entropy":
-            return nn.functional.cross_entropy(self.net(x), y)
+            return nn.functional.cross_entropy(self.net(x), y.flatten())
         return 0.5 * ((self.net(x) - y) ** 2).sum(dim=1).mean()
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

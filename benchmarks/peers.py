@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from . import report
+from . import report, sequences  # noqa: F401  (adds its workloads)
 from .worker import Failure, Worker, cpus, wait_until_idle
 from .workloads import LARGEST, WORKLOADS, Workload, disagreement, expected
 

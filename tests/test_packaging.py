@@ -31,7 +31,7 @@ FLOORS = [
      "graph", "architecture", "compilation", "inference"},
     {"checkpoints", "interrupts",
      "training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
-     "gradient_error", "catalogue", "catalogue_conv",
+     "gradient_error", "catalogue", "catalogue_conv", "catalogue_sequences",
      "diagnostics", "io", "learning_rate", "averaging", "lbfgs", "descent", "unfreezing", "gan"},
     {"estimators", "plot", "lessons", "commands", "cli", "flags", "__main__"},
 ]

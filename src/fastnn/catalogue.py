@@ -14,6 +14,7 @@ import numpy as np
 
 from .activations import ACTIVATIONS, CUSTOM, ROW_ACTIVATIONS
 from .catalogue_conv import CONVOLUTIONS
+from .catalogue_sequences import SEQUENCES, drawn_tokens
 from .clipping import Clipping
 from .gradcheck import GradientCheck, check_gradients
 from .inference import adapt
@@ -227,6 +228,8 @@ _LAYERS: tuple[tuple[str, type[Layer], Callable[[], Any], tuple[int, ...]], ...]
     *CONVOLUTIONS,
 )
 LAYER_CASES = [Case("layer", name, layers, shape, covers) for name, covers, layers, shape in _LAYERS]
+LAYER_CASES += [Case("layer", name, layers, shape, covers, draw=drawn_tokens(shape)) for name, covers, layers, shape
+                in SEQUENCES]
 
 
 def _with(**settings: Any) -> Callable[[], list[Layer]]:

@@ -63,7 +63,8 @@ class Clipping:
 
     def emit(self, builder: Builder, segments: Sequence[Segment]) -> None:
         """Emit the clipping of the gradients of parameter arrays, all that are trained."""
-        gradients = [builder.gradient(segment) for segment in segments]
+        gradients = [builder.row_gradients[segment.name][1] if segment.name in builder.row_gradients else
+                     builder.gradient(segment) for segment in segments]
         for name, limit in self.limits.items():
             if name == "clipvalue":
                 for gradient in gradients:

@@ -41,7 +41,8 @@ def forward_pass(compiled: Compiled, entry: Entry, X: Bundle, y: Bundle | None,
     """
     dtype, n = compiled.numbers.dtype, bundles.n_rows(X)
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
-    rows = min(rows, -(-n // 64) * 64)  # few sizes, so that Runs are used again
+    rows = compiled.state_rows or min(rows, -(-n // 64) * 64)  # few sizes, so that Runs are used again
+    compiled.check_carried(n, rows)
     loss = total = 0.0
     if n * bundles.parts(X)[0][0].size > SMALL and compiled.reads_direct(X, y):
         entry = entry._replace(direct=True)

@@ -240,6 +240,31 @@ class Orthogonal(Initializer):
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
+@dataclass(frozen=True)
+class Identity(Initializer):
+    """Ones on the diagonal, times gain: a recurrent layer starts by keeping its state (Le, Jaitly and Hinton 2015).
+
+    Parameters
+    ----------
+    gain : float
+        On the diagonal.
+
+    Examples
+    --------
+    >>> Identity(0.5)(np.random.default_rng(0), (2, 3), 2, 3)
+    array([[0.5, 0. , 0. ],
+           [0. , 0.5, 0. ]])
+    """
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._check("gain")
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
+        return self.gain * np.eye(math.prod(shape[:-1]), shape[-1]).reshape(shape)
+
+
 INITIALIZERS: dict[str, Initializer] = {
     "zeros": Constant(0.0),
     "ones": Constant(1.0),
@@ -254,6 +279,7 @@ INITIALIZERS: dict[str, Initializer] = {
     "truncated_normal": TruncatedNormal(),
     "uniform": Uniform(),
     "orthogonal": Orthogonal(),
+    "identity": Identity(),
 }
 
 

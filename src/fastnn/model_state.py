@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .history import History
+from .layers import Layer
 from .optimizers import Optimizer
 from .parameters import Numbers, assign, copies
 
@@ -50,6 +51,7 @@ class ModelState:
     """What `fastnn.Model` is made of below its graph: arrays, optimizer state, counts."""
 
     _numbers: Numbers
+    layers: list[Layer]
     optimizer: Optimizer | None
     history: History
     update_count: int
@@ -107,6 +109,16 @@ class ModelState:
         return LoadReport(tuple(fits), tuple(name for name in views if name not in state),
                           tuple(name for name in state if name not in views),
                           tuple(name for name in shared if name not in fits))
+
+    def reset_states(self) -> None:
+        """Set the states that stateful recurrent layers carry from batch to batch to zero."""
+        for name, array in self._numbers.persistent.views(self._numbers.memory.persistent).items():
+            if name in self._carried:
+                array[...] = 0
+
+    @property
+    def _carried(self) -> set[str]:
+        return {s.name for layer in self.layers if layer.state_rows for s in layer.persistent.values()}
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the parameters, in the order of the layers."""

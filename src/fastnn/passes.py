@@ -19,7 +19,7 @@ def finish(builder: Builder, *, fuse_update: bool = True) -> Program:
     if fuse_update:
         ops = fuse_updates(ops)
     ops = mark_barriers(ops)
-    blockable = not any(o.name == "dense_backward_update" for o in ops)
+    blockable = not any(o.name in ("dense_backward_update", "lazy_update") for o in ops)
     return Program(tuple(ops), builder.parameters, builder.persistent, builder.n_slots, blockable,
                    builder.sums_rows, builder.probes, builder.time)
 

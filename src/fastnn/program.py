@@ -186,6 +186,8 @@ class Builder:
         self.n_slots = 0
         self.time: int | None = 0  # steps; 0: nothing is a sequence, None: as many as the input has
         self.masks: dict[tuple[int, int, int], Operand] = {}
+        self.lookups: dict[str, int] = {}  # how often the forward looks rows of a parameter up
+        self.row_gradients: dict[str, tuple[Operand, Operand]] = {}  # of lazy steps
         self.phase = Phase.FORWARD
         self.layer = ""
         self.saved: dict = {}  # what a layer's backward needs of its forward

@@ -218,6 +218,7 @@ class _Arrays:
         self.model, self.X, self.y, self.weight = model, X, y, weight
         self.batch, self.shuffle = batch, shuffle
         self.rows = bundles.n_rows(X)
+        model._compiled.check_carried(self.rows, batch, shuffle)
         self.steps, self.time = -(-self.rows // batch), model._compiled.time(X)
         self.rates, self.momenta, self.losses = (np.zeros(self.steps) for _ in range(3))
         self.block = model._compiled.block_rows(batch)

@@ -89,7 +89,7 @@ class Layer:
     keeps_mask = True  # whether steps in time that do not count in its input do not in its output
     across_rows = False  # whether a row's output in training depends on other rows: then no step goes in blocks
     reads_unpadded = False  # whether its ops can read rows of the caller's own array
-    across_rows = False  # whether, in training, a row's values depend on the other rows of the step
+    state_rows: int | None = None  # rows of every batch, where it carries a state from one to the next
 
     def __init__(self, name: str | None = None) -> None:
         self.given_name = name

@@ -114,6 +114,10 @@ class Optimizer:
         settings = self.scalars()
         settings["rate_factor"] *= segment.rate_factor * self.rate_factor(segment.name)
         settings["decay"] *= segment.decay_factor
+        if segment.name in builder.row_gradients:
+            builder.emit("lazy_update", *builder.row_gradients[segment.name], builder.parameter(segment), *states,
+                         optimizer=self.op, **settings)
+            return
         builder.emit(self.op, builder.gradient(segment), builder.parameter(segment), *states, **settings)
 
     def rate_factor(self, name: str) -> float:

@@ -1,0 +1,109 @@
+"""``fastnn train --data text``: a recurrent network that says which character comes next, and writes some."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastnn as fnn
+
+from .. import checks
+from ..data.text import Vocabulary, read_text, windows
+from ..flags import INTERRUPTED, UsageError
+from ..optimizers import OPTIMIZERS
+from ..schedules import CosineDecay
+from .network import choose_machine
+
+MODELS = {"rnn": fnn.SimpleRNN, "gru": fnn.GRU, "lstm": fnn.LSTM}
+EMBEDDING = 64  # numbers a character
+HELD_OUT = 0.1  # the share of the text, its end
+LONG = 256  # steps of the sequences that are held out: a state from zero costs little there
+RATE = 4e-3  # of adam at first, unless told otherwise; it falls along a cosine
+
+
+def run_text(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) -> int:
+    """Train, measure the held-out text, save, write a sample."""
+    if arguments.path is None:
+        raise UsageError("--path", "expected with --data text: a UTF-8 text file")
+    text = read_text(arguments.path)
+    vocabulary = Vocabulary(text)
+    tokens = vocabulary.encode(text)
+    cut = len(tokens) - max(int(HELD_OUT * len(tokens)), 2)
+    if cut <= arguments.steps:
+        raise UsageError("--steps", f"expected fewer than the {cut} characters to train on, got {arguments.steps}")
+    X, y = windows(tokens[:cut], arguments.steps)
+    held_out = windows(tokens[cut:], min(LONG, len(tokens) - cut - 1))
+    with ExitStack() as stack:
+        threads = choose_machine(arguments, stack)
+        model = make_text_model(arguments, len(vocabulary), n_steps=-(-len(X) // arguments.batch_size))
+        n_parameters = sum(array.size for array in model.named_parameters().values())
+        say(f"text: {len(tokens):,} characters, {len(vocabulary)} different ones; {cut:,} to train on, "
+            f"{len(tokens) - cut:,} held out")
+        say(f"network: {arguments.model} {'-'.join(map(str, arguments.hidden))}, {n_parameters:,} parameters, "
+            f"{arguments.dtype}; {arguments.steps} steps in time; {model.optimizer}")
+        code, began = 0, time.perf_counter()
+        try:
+            model.fit(X, y, batch_size=arguments.batch_size, epochs=arguments.epochs, validation_data=held_out,
+                      verbose=0 if arguments.quiet else 1)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+            say("Interrupted: kept the steps so far.")
+        seconds = time.perf_counter() - began
+        model.save(output)
+        say(f"saved: {output}")
+        if arguments.sample and not code:
+            say(f"sample:\n{write(model, vocabulary, arguments.sample, arguments.temperature, arguments.seed)}")
+        loss = model.evaluate(*held_out)["loss"]
+        print(f"held-out loss {loss:.4f} nats a character, perplexity {math.exp(loss):.3f}, "
+              f"{seconds:.1f} s in training, {threads}")
+    return code
+
+
+def make_text_model(arguments: argparse.Namespace, n_tokens: int, n_steps: int) -> fnn.Sequential:
+    """The network, compiled; `n_steps` of an epoch."""
+    make = MODELS[arguments.model]
+    layers: list[fnn.Layer] = [fnn.Embedding(n_tokens, EMBEDDING)]
+    layers += [make(size, return_sequences=True) for size in arguments.hidden]  # type: ignore[operator]
+    layers.append(fnn.Dense(n_tokens, "softmax"))
+    model = fnn.Sequential(layers, input_shape=(None,), dtype=arguments.dtype, seed=arguments.seed)
+    optimizer = checks.lookup("optimizer", arguments.optimizer, OPTIMIZERS)
+    settings: dict[str, Any] = {"global_clipnorm": 5.0}
+    if arguments.momentum is not None:
+        if "momentum" not in inspect.signature(optimizer).parameters:
+            raise UsageError("--momentum", f"{arguments.optimizer} has none; try --optimizer sgd")
+        settings["momentum"] = arguments.momentum
+    rate = arguments.lr or (RATE if arguments.optimizer == "adam" else None)
+    if rate is not None:
+        settings["learning_rate"] = CosineDecay(rate, n_steps * arguments.epochs, final=0.1 * rate)
+    model.compile(optimizer(**settings), loss="cross_entropy")
+    return model
+
+
+def write(model: fnn.Sequential, vocabulary: Vocabulary, n: int, temperature: float = 1.0, seed: int = 0,
+          start: str = "\n") -> str:
+    """`n` characters that the model draws, each given all before it.
+
+    A copy of the network reads a character at a time and carries its state from one to the next.
+    """
+    config = model.get_config()
+    for layer in config["layers"]:
+        if layer["class"] in ("SimpleRNN", "GRU", "LSTM"):
+            layer |= {"stateful": True, "batch_size": 1}
+    reader = fnn.Sequential.from_config(config | {"input_shape": [1]})
+    reader.set_weights(model.get_weights())
+    rng = np.random.default_rng(seed)
+    token = vocabulary.encode(start if start in vocabulary.characters else vocabulary.characters[0])[-1]
+    written = []
+    for _ in range(n):
+        share = reader.predict([[token]])[0, 0].astype(np.float64) ** (1 / temperature)
+        token = rng.choice(len(share), p=share / share.sum())
+        written.append(token)
+    return vocabulary.decode(written)
