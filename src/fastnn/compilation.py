@@ -165,17 +165,6 @@ class Compiled:
             with self._lock:
                 self._idle.setdefault(key, []).append(run)
 
-    @property
-    def state_rows(self) -> int | None:
-        """Rows of every batch, where layers carry a state from one to the next."""
-        return next((layer.state_rows for layer in self.layers if layer.state_rows), None)
-
-    def check_carried(self, n: int, batch: int, shuffle: bool = False) -> None:
-        """Refuse rows between which no state can be carried."""
-        if (rows := self.state_rows) and (n % rows or batch != rows or shuffle):
-            raise ValueError(f"a layer of the model is stateful: expected batches of {rows} rows, a whole number of "
-                             f"them, in order; got {n} rows, batch_size={batch}, shuffle={shuffle}")
-
     def time(self, X: Bundle) -> int:
         """How many steps in time these inputs have, where the graph leaves it to them."""
         steps = {x.shape[1] for x, tensor in zip(bundles.parts(X), self.graph.inputs, strict=True)

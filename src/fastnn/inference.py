@@ -14,6 +14,7 @@ from .compilation import DX_SLOT, OUTPUT_SLOT, SLOTS, TARGET_SLOT, WEIGHT_SLOT, 
 from .graph import Graph
 from .layers import AdaptedLayer
 from .layers.inputs import Rows
+from .layers.recurrent_base import check_carried, rows_carried
 from .layers.tensor import Tensor
 from .optimizers import SGD
 
@@ -41,8 +42,8 @@ def forward_pass(compiled: Compiled, entry: Entry, X: Bundle, y: Bundle | None,
     """
     dtype, n = compiled.numbers.dtype, bundles.n_rows(X)
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
-    rows = compiled.state_rows or min(rows, -(-n // 64) * 64)  # few sizes, so that Runs are used again
-    compiled.check_carried(n, rows)
+    rows = rows_carried(compiled.layers) or min(rows, -(-n // 64) * 64)  # few sizes, so that Runs are used again
+    check_carried(compiled.layers, n, rows)
     loss = total = 0.0
     if n * bundles.parts(X)[0][0].size > SMALL and compiled.reads_direct(X, y):
         entry = entry._replace(direct=True)

@@ -21,6 +21,7 @@ from .divergence import DivergenceError, Snapshot, all_finite
 from .history import History, RunningLoss
 from .inference import adapt, bind, nonfinite_row, step_weights
 from .interrupts import deferred_interrupt
+from .layers.recurrent_base import check_carried
 from .model import Model
 
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
@@ -218,7 +219,7 @@ class _Arrays:
         self.model, self.X, self.y, self.weight = model, X, y, weight
         self.batch, self.shuffle = batch, shuffle
         self.rows = bundles.n_rows(X)
-        model._compiled.check_carried(self.rows, batch, shuffle)
+        check_carried(model.layers, self.rows, batch, shuffle)
         self.steps, self.time = -(-self.rows // batch), model._compiled.time(X)
         self.rates, self.momenta, self.losses = (np.zeros(self.steps) for _ in range(3))
         self.block = model._compiled.block_rows(batch)

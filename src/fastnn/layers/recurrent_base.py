@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -243,3 +244,15 @@ class Recurrent(Layer):
                 "recurrent_initializer": initializers.config(self.recurrent_initializer),
                 **{name: config(getattr(self, name)) for name in (
                     "kernel_regularizer", "recurrent_regularizer", "bias_regularizer")}, **super().get_config()}
+
+
+def rows_carried(layers: Iterable[Layer]) -> int | None:
+    """Rows of every batch, where layers carry a state from one to the next."""
+    return next((layer.state_rows for layer in layers if layer.state_rows), None)
+
+
+def check_carried(layers: Iterable[Layer], n: int, batch: int, shuffle: bool = False) -> None:
+    """Refuse rows between which no state can be carried."""
+    if (rows := rows_carried(layers)) and (n % rows or batch != rows or shuffle):
+        raise ValueError(f"a layer of the model is stateful: expected batches of {rows} rows, a whole number of them, "
+                         f"in order; got {n} rows, batch_size={batch}, shuffle={shuffle}")
