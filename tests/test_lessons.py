@@ -175,6 +175,17 @@ class TestClaims:
         assert int(figures["momentum"]) < int(figures["noise"]) < int(figures["sgd"])
 
 
+    def test_adversaries(self):
+        """Beside a discriminator that is sure, -log D has the gradient, log(1 - D) hardly any."""
+        figures = done("adversaries").figures
+        assert figures["times"] > 5 and figures["strong"] > 1 and figures["real_hills"] == 8
+
+    @pytest.mark.slow
+    def test_adversaries_in_full(self):
+        figures = LESSONS["adversaries"].run().figures
+        assert figures["good_on"] > 0.7 > 0.5 > figures["saturating_on"] and figures["times"] > 1000
+        assert figures["collapsed_hills"] < figures["good_hills"] and figures["collapsed_fullest"] > 0.3
+
     def test_transfer(self):
         figures = done("transfer").figures
         assert figures["before"] > 0.9

@@ -2,6 +2,7 @@
 
 from . import (
     activations,
+    adversaries,
     batches,
     divergence,
     gradcheck,
@@ -22,6 +23,6 @@ from .base import Done, Lesson, Results, find, registry
 
 LESSONS = registry([module.LESSON for module in (
     slowdown, softmax, divergence, overfitting, initial_weights, vanishing, gradcheck, inputs, batches,
-    optimizers, schedules, universality, activations, search, saddle, transfer)])
+    optimizers, schedules, universality, activations, search, saddle, adversaries, transfer)])
 
 __all__ = ["LESSONS", "Done", "Lesson", "Results", "find"]
