@@ -185,6 +185,7 @@ class Compiled:
             self._emit_penalties(b)
             return passes.finish(b)
         if entry.kind == "update":
+            b.differentiates = True  # penalties add to the gradients that are there
             self._emit_penalties(b)
             self._emit_update(b)
             return passes.finish(b)
