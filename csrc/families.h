@@ -28,3 +28,7 @@
 #include "random.inc"
 #include "norm_lanes.inc"
 #include "norm.inc"
+#include "group_norm.inc"
+#include "image.inc"
+#include "augment.inc"
+#include "time_pool.inc"

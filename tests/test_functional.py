@@ -57,9 +57,12 @@ CALLS |= {
     "clip_norm": ((of(7, 5),), (3.0,), 0),
     "max_norm": ((of(7, 5),), (1.5,), 0),
 }
+MASK = np.array([1.0, 1, 0, 1, 1, 1, 0])
+TIMES = (np.arange(4) < np.arange(7)[:, np.newaxis]).astype(float)  # of sequences of 0 to 4 steps
+STEPS = RNG.integers(-1, 4, (7, 5)).astype(float)
 CALLS |= {
-    "batch_norm_forward": ((of(7, 5), of(5), of(5)), (0.5,), 0),
-    "batch_norm_backward": ((of(7, 5), of(7, 5), of(5), of(5), of(5)), (), 0),
+    "batch_norm_forward": ((of(7, 5), of(5), of(5), MASK), (0.5,), 0),
+    "batch_norm_backward": ((of(7, 5), of(7, 5), of(5), of(5), of(5), MASK), (), 0),
     "batch_norm_fold": ((of(5), np.abs(of(5)), of(5), of(5)), (0.5,), 0),
     "scale_shift": ((of(7, 5), of(5), of(5)), (), 0),
     "layer_norm_forward": ((of(7, 5), of(5), of(5)), (0.5,), 0),
@@ -77,6 +80,24 @@ CALLS |= {
     "conv_transpose_backward_parameters": ((SMALL, IMAGES), ((3, 2), *SLIDING), 0),
     "max_pool_forward": ((IMAGES,), (2, None, 0), 0),
     "max_pool_backward": ((SMALL, RNG.integers(0, 4, SMALL.shape).astype(float)), ((4, 6),), 0),
+}
+COLOURS, SHRUNK, CELLS = of(7, 4, 6, 3), of(7, 2, 3, 3), of(7, 1, 1, 3)
+CALLS |= {
+    "group_norm_forward": ((COLOURS, of(3), of(3)), (3, False, 0.5), 0),
+    "group_norm_backward": ((COLOURS, COLOURS, CELLS, CELLS, of(3)), (), 0),
+    "group_norm_backward_parameters": ((COLOURS, COLOURS, CELLS, CELLS), (), 0),
+    "average_pool_forward": ((COLOURS,), ((3, 2), 1, 1, True), 0),
+    "average_pool_backward": ((SHRUNK,), ((4, 6), 2), 0),
+    "crop_pad": ((COLOURS,), (((1, -2), (-1, 3)),), 0),
+    "upsample_forward": ((SHRUNK,), ((2, 3), True), 0),
+    "upsample_backward": ((COLOURS,), ((2, 3), True), 0),
+    "random_flip": ((COLOURS,), (True, True, 5), 0),
+    "random_shift": ((COLOURS,), (1, 0.5, False, 5), 0),
+    "random_rotation": ((COLOURS,), (30.0, 0.5, False, 5), 0),
+    "time_mean_forward": ((of(7, 4, 5), TIMES), (), 0),
+    "time_mean_backward": ((of(7, 5), TIMES), (), 0),
+    "time_max_forward": ((of(7, 4, 5), TIMES), (), 0),
+    "time_max_backward": ((of(7, 5), STEPS), (4,), 0),
 }
 DW, W, STATE, SQUARE = of(7, 5), of(7, 5), of(7, 5), np.abs(of(7, 5)) + 17  # a variance is above zero
 CALLS |= {

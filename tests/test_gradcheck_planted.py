@@ -21,8 +21,9 @@ PLANTS = [(name, output) for name, schema in OPS.items() for output in schema.ou
 PLANTS += [(name, "y") for name in ("add", "multiply", "copy_columns", "rows_to_time", "rows_to_lanes",
                                   "lanes_to_rows", "scale")]
 PLANTS += [(f"{name}_backward_parameters", "parts") for name in ("conv", "conv_transpose")]
-PLANTS += [("dropout", "y"), ("scale_shift", "y"), ("row_squares", "row_sum"), ("norm_square", "total"),
-           ("sgd", "w"), ("lazy_update", "w"), ("dense_backward_update", "w"), ("dense_backward_update", "b")]
+PLANTS += [(name, "y") for name in ("scale_shift", "crop_pad", "random_flip", "random_shift", "random_rotation")]
+PLANTS += [("dropout", "y"), ("row_squares", "row_sum"), ("norm_square", "total"), ("sgd", "w"), ("lazy_update", "w"),
+           ("dense_backward_update", "w"), ("dense_backward_update", "b")]
 
 
 @pytest.fixture(autouse=True)

@@ -55,12 +55,12 @@ def parameters(there, n, dtype):
     return (numbers(n, dtype, 5), numbers(n, dtype, 6)) if there else (None, None)
 
 
-def batch_norm(x, gamma, beta, dy):
+def batch_norm(x, gamma, beta, dy, mask=None):
     """y, mean, inverse, dx, dgamma, dbeta by the two ops."""
     y, dx = np.full((2, *x.shape), np.nan, x.dtype)
     mean, inverse, dgamma, dbeta = np.full((4, x.shape[-1]), np.nan, x.dtype)
-    call("batch_norm_forward", (x, gamma, beta, y, mean, inverse, None, None), epsilon=EPSILON)
-    call("batch_norm_backward", (dy, x, mean, inverse, gamma, dx, dgamma, dbeta))
+    call("batch_norm_forward", (x, gamma, beta, mask, y, mean, inverse, None, None), epsilon=EPSILON)
+    call("batch_norm_backward", (dy, x, mean, inverse, gamma, mask, dx, dgamma, dbeta))
     return y, mean, inverse, dx, dgamma, dbeta
 
 
@@ -86,8 +86,32 @@ def test_batch_norm(combination, affine):
         close(dgamma, r.dgamma, dtype, terms, f"dgamma {shape}")
         close(dbeta, r.dbeta, dtype, terms, f"dbeta {shape}")
         if len(shape) == 2:
-            assert_same_bits(F.batch_norm_forward(x, gamma, beta, EPSILON)[0], y)
+            assert_same_bits(F.batch_norm_forward(x, gamma, beta, None, EPSILON)[0], y)
             assert_same_bits(F.batch_norm_backward(dy, x, mean, inverse, gamma)[0], dx)
+
+
+def test_masked_rows_do_not_count(combination):
+    """Statistics, gradients of parameters and of the rows that count are those without the others' values."""
+    for n in (1, 5, 17, 33):
+        x, dy = numbers((19, n), combination.dtype, 0), numbers((19, n), combination.dtype, 1) - 3
+        gamma, beta = parameters(True, n, combination.dtype)
+        mask = (np.arange(19) % 4 != 0).astype(combination.dtype)
+        there = mask != 0
+        y, mean, inverse, dx, dgamma, dbeta = batch_norm(x, gamma, beta, dy, mask)
+        r = Reference(x[there], (0,), gamma, beta, dy[there], (0,))
+        close(mean, (r.mean, np.abs(r.mean)), combination.dtype, 60, "mean")
+        close(inverse, (r.inverse, r.inverse), combination.dtype, 60, "inverse")
+        close(y[there], r.y, combination.dtype, 60, "y")
+        u = ((x - r.mean) * r.inverse).astype(np.float64)
+        size = (np.abs(dy) * (np.abs(x) + 3) * r.inverse).sum(0)
+        close(dgamma, ((dy * u).sum(0), size), combination.dtype, 60, "dgamma")
+        close(dbeta, (dy.sum(0, dtype=float), np.abs(dy).sum(0)), combination.dtype, 60, "dbeta")
+        through = (dy.sum(0, dtype=float) + u * (dy * u).sum(0)) / there.sum()
+        expected = gamma * r.inverse * (dy - np.where(there[:, None], through, 0))
+        sizes = np.abs(gamma) * r.inverse * (np.abs(dy) + (np.abs(dy).sum(0) + (np.abs(x) + 3) * r.inverse * size) / 14)
+        close(dx, (expected, sizes), combination.dtype, 60, "dx")
+    y, mean, inverse, dx, *_ = batch_norm(x, gamma, beta, dy, np.zeros_like(mask))
+    assert not mean.any() and np.isfinite(y).all() and np.isfinite(dx).all()
 
 
 def test_batch_norm_far_from_zero(combination):
@@ -109,7 +133,7 @@ def test_running_statistics(combination, unbiased):
         x = numbers(shape, dtype, 0)
         running_mean, running_variance = numbers(shape[-1:], dtype, 1), numbers(shape[-1:], dtype, 2)
         before, y = (running_mean.copy(), running_variance.copy()), np.empty_like(x)
-        call("batch_norm_forward", (x, None, None, y, None, None, running_mean, running_variance),
+        call("batch_norm_forward", (x, None, None, None, y, None, None, running_mean, running_variance),
              unbiased=unbiased, epsilon=EPSILON, momentum=0.75)
         columns = x.reshape(-1, shape[-1]).astype(np.float64)
         batch = columns.mean(0), columns.var(0, ddof=unbiased and len(columns) > 1)
@@ -133,8 +157,8 @@ def test_lanes_beyond_the_batch(native_combination):
     def run(name, arrays, n_inputs, dims, scalars):
         native.core.call(native.OPCODES[name], code, arrays, n_inputs, dims, scalars, batch=17)
 
-    run("batch_norm_forward", (lanes, None, None, y, mean, inverse, None, None), 3, (0,), (EPSILON, 0.0))
-    run("batch_norm_backward", (gradients, lanes, mean, inverse, None, dx, dgamma, dbeta), 5, (), ())
+    run("batch_norm_forward", (lanes, None, None, None, y, mean, inverse, None, None), 4, (0,), (EPSILON, 0.0))
+    run("batch_norm_backward", (gradients, lanes, mean, inverse, None, None, dx, dgamma, dbeta), 6, (), ())
     for got, value in zip((native.from_lanes(y, 17), mean, inverse, native.from_lanes(dx, 17), dgamma, dbeta),
                           expected, strict=True):
         assert_same_bits(got, value)
@@ -198,7 +222,7 @@ def test_one_place_for_a_gradient(combination):
     x, dy = numbers((9, 2, 2, 3), combination.dtype, 0), numbers((9, 2, 2, 3), combination.dtype, 1)
     rows = (9, 12)
     for name, arrays, extra, how in (
-            ("batch_norm_backward", batch_norm(x, None, None, dy), (None, None), {}),
+            ("batch_norm_backward", batch_norm(x, None, None, dy), (None, None, None), {}),
             ("layer_norm_backward_parameters",
              (None, *F.layer_norm_forward(x.reshape(rows))[1:], None, None, None), (), {})):
         flat = name.startswith("layer")

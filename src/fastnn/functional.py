@@ -30,19 +30,19 @@ from .program import OPS
 
 __all__ = [
     "activation_backward", "activation_forward", "adadelta", "adagrad", "adam", "adamw", "amsgrad",
+    "average_pool_backward", "average_pool_forward", "batch_norm_backward", "batch_norm_fold", "batch_norm_forward",
     "clip_global_norm", "clip_norm", "clip_value", "conv_backward_input", "conv_backward_parameters", "conv_forward",
     "conv_transpose_backward_input", "conv_transpose_backward_parameters", "conv_transpose_forward",
-    "max_pool_backward", "max_pool_forward", "cosine_distance", "dense_backward_input",
-    "dense_backward_parameters", "dense_forward", "dropout", "elementwise_loss", "gaussian_noise",
-    "lion", "log_softmax_backward", "log_softmax_forward", "max_norm", "momentum", "multi_class_hinge",
-    "nadam", "nesterov", "penalty", "poisson_deviance", "prelu_backward_input",
-    "prelu_backward_parameters", "prelu_forward",
-    "rmsprop", "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "row_normalize",
-    "row_normalize_backward", "batch_norm_forward", "batch_norm_backward", "batch_norm_fold", "scale_shift",
-    "layer_norm_forward", "layer_norm_backward", "layer_norm_backward_parameters", "sgd",
-    "sigmoid_cross_entropy", "softmax_backward",
-    "softmax_cross_entropy", "softmax_focal", "softmax_forward", "squared_error", "standardize",
-    "standardize_backward",
+    "cosine_distance", "crop_pad", "dense_backward_input", "dense_backward_parameters", "dense_forward", "dropout",
+    "elementwise_loss", "gaussian_noise", "group_norm_backward", "group_norm_backward_parameters",
+    "group_norm_forward", "layer_norm_backward", "layer_norm_backward_parameters", "layer_norm_forward", "lion",
+    "log_softmax_backward", "log_softmax_forward", "max_norm", "max_pool_backward", "max_pool_forward", "momentum",
+    "multi_class_hinge", "nadam", "nesterov", "penalty", "poisson_deviance", "prelu_backward_input",
+    "prelu_backward_parameters", "prelu_forward", "random_flip", "random_rotation", "random_shift", "rmsprop",
+    "rmsprop_centered", "rmsprop_centered_momentum", "rmsprop_momentum", "row_normalize", "row_normalize_backward",
+    "scale_shift", "sgd", "sigmoid_cross_entropy", "softmax_backward", "softmax_cross_entropy", "softmax_focal",
+    "softmax_forward", "squared_error", "standardize", "standardize_backward", "time_max_backward",
+    "time_max_forward", "time_mean_backward", "time_mean_forward", "upsample_backward", "upsample_forward",
 ]
 
 Array = np.ndarray
@@ -296,13 +296,14 @@ _row_normalize = {k: _op("row_normalize", "x:bn -> y:bn", order=n) for k, n in _
 _row_normalize_backward = {k: _op("row_normalize_backward", "dy:bn x:bn -> dx:bn", order=n)
                            for k, n in _NORMS.items()}
 _batch_norm_backward = _op("batch_norm_backward",
-                           "dy:bn x:bn mean:n inverse:n gamma?:n -> dx:bn dgamma:n dbeta:n")
+                           "dy:bn x:bn mean:n inverse:n gamma?:n mask?:b -> dx:bn dgamma:n dbeta:n")
 _scale_shift = _op("scale_shift", "x:bn scale:n shift?:n -> y:bn")
 _layer_norm_forward = _op("layer_norm_forward", "x:bn gamma?:n beta?:n -> y:bn mean:b inverse:b")
 _layer_norm_backward = _op("layer_norm_backward", "dy:bn x:bn mean:b inverse:b gamma?:n -> dx:bn")
 _layer_norm_backward_parameters = _op("layer_norm_backward_parameters",
                                       "dy:bn x:bn mean:b inverse:b -> dgamma:n dbeta:n")
-_batch_norm_forward = _op("batch_norm_forward", "x:bn gamma?:n beta?:n -> y:bn mean:n inverse:n")
+_batch_norm_forward = _op("batch_norm_forward",
+                          "x:bn gamma?:n beta?:n mask?:b -> y:bn mean:n inverse:n")
 _batch_norm_fold = _op("batch_norm_fold", "mean:n variance:n gamma?:n beta?:n -> scale:n shift:n")
 _sgd = _op("sgd", "dw:* => w:*")
 _momentum = _op("momentum", "dw:* => w:* velocity:*")
@@ -441,10 +442,11 @@ def softmax_focal(logits: Any, target: Any, sample_weight: Any = None, gamma: fl
     return _softmax_focal((logits, target, sample_weight), None, (gamma, factor))
 
 
-def batch_norm_forward(x: Any, gamma: Any = None, beta: Any = None,
+def batch_norm_forward(x: Any, gamma: Any = None, beta: Any = None, mask: Any = None,
                        epsilon: float = 1e-3) -> tuple[Array, Array, Array]:
     """y = (x - mean) inverse gamma + beta, mean and inverse = 1 / sqrt(variance + epsilon), both (n), of the
-    columns of x (B, n); the variance divides by B; gamma and beta (n) or None.
+    columns of x (B, n); the variance divides by B; gamma and beta (n) or None. Rows with a 0 in mask (B) do
+    not count. Images are rows of pixels: x.reshape(-1, channels).
 
     Examples
     --------
@@ -452,13 +454,13 @@ def batch_norm_forward(x: Any, gamma: Any = None, beta: Any = None,
     >>> y.ravel().tolist(), mean.item(), inverse.item()
     ([-1.0, 1.0], 3.0, 0.5)
     """
-    return _batch_norm_forward((x, gamma, beta), None, (epsilon,))
+    return _batch_norm_forward((x, gamma, beta, mask), None, (epsilon,))
 
 
-def batch_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any,
-                        gamma: Any = None) -> tuple[Array, Array, Array]:
+def batch_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any, gamma: Any = None,
+                        mask: Any = None) -> tuple[Array, Array, Array]:
     """dx (B, n), dgamma and dbeta (n) of `batch_norm_forward`, whose mean and inverse these are."""
-    return _batch_norm_backward((dy, x, mean, inverse, gamma))
+    return _batch_norm_backward((dy, x, mean, inverse, gamma, mask))
 
 
 def batch_norm_fold(mean: Any, variance: Any, gamma: Any = None, beta: Any = None,
@@ -991,3 +993,228 @@ def _pool(pool_size: Any, strides: Any, padding: Any) -> _Slides:
     if any(max(p) >= k for p, k in zip(slides.pads, slides.size, strict=True)):
         raise ValueError(f"padding: expected less than the window {slides.size}, got {padding!r}")
     return slides
+
+
+# ------------------------------------------------------------------------------------------------- images
+
+def group_norm_forward(x: Any, gamma: Any = None, beta: Any = None, groups: int = 1, per_pixel: bool = False,
+                       epsilon: float = 1e-3) -> tuple[Array, Array, Array]:
+    """y = (x - mean) inverse gamma + beta of images x (B, h, w, c), with each image's own mean and
+    inverse = 1 / sqrt(variance + epsilon): over its pixels and the channels of each of the groups, mean and inverse
+    (B, 1, 1, groups), or of each pixel, (B, h, w, groups). gamma and beta (c), or (h, w, c), or None.
+
+    Examples
+    --------
+    >>> y, mean, inverse = group_norm_forward(np.arange(8.0).reshape(1, 2, 2, 2), groups=2)
+    >>> mean.ravel().tolist()
+    [3.0, 4.0]
+    """
+    x, gamma, beta = _arrays("x:bhwc gamma?:c|hwc beta?:c|hwc", x, gamma, beta)
+    if x.shape[3] % checks.positive_int("groups", groups):
+        raise ValueError(f"groups: expected a divisor of the {x.shape[3]} channels, got {groups}")
+    y, cells = np.empty_like(x), (len(x), *(x.shape[1:3] if per_pixel else (1, 1)), groups)
+    mean, inverse = np.empty(cells, x.dtype), np.empty(cells, x.dtype)
+    gamma, beta = (a if a is None or a.ndim == 1 else a.reshape(-1, a.shape[-1]) for a in (gamma, beta))
+    call("group_norm_forward", (x, gamma, beta, y, mean, inverse), groups=groups, per_pixel=int(per_pixel),
+         epsilon=epsilon)
+    return y, mean, inverse
+
+
+def group_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any, gamma: Any = None) -> np.ndarray:
+    """dx of `group_norm_forward`, whose mean and inverse these are."""
+    dy, x, mean, inverse, gamma = _arrays("dy:bhwc x:bhwc mean:bpqg inverse:bpqg gamma?:c|hwc",
+                                          dy, x, mean, inverse, gamma)
+    gamma = gamma if gamma is None or gamma.ndim == 1 else gamma.reshape(-1, gamma.shape[-1])
+    dx = np.empty_like(x)
+    call("group_norm_backward", (dy, x, mean, inverse, gamma, dx), **_grouping(mean, x))
+    return dx
+
+
+def group_norm_backward_parameters(dy: Any, x: Any, mean: Any, inverse: Any) -> tuple[Array, Array]:
+    """dgamma and dbeta (c) of `group_norm_forward`."""
+    dy, x, mean, inverse = _arrays("dy:bhwc x:bhwc mean:bpqg inverse:bpqg", dy, x, mean, inverse)
+    dgamma, dbeta = np.empty(x.shape[3], x.dtype), np.empty(x.shape[3], x.dtype)
+    call("group_norm_backward_parameters", (dy, x, mean, inverse, dgamma, dbeta), **_grouping(mean, x))
+    return dgamma, dbeta
+
+
+def _grouping(mean: np.ndarray, x: np.ndarray) -> dict[str, int]:
+    """What the ops of group norm are told, by the shape of the means."""
+    cells, groups = mean.shape[1:3], mean.shape[3]
+    if cells not in ((1, 1), x.shape[1:3]) or x.shape[3] % groups:
+        raise ValueError(f"mean: expected shape (rows, 1, 1, groups) or (rows, height, width, groups) for images of "
+                         f"shape {x.shape}, got {mean.shape}")
+    return {"groups": groups, "per_pixel": int(cells != (1, 1))}
+
+
+def average_pool_forward(x: Any, pool_size: Any = 2, strides: Any = None, padding: Any = 0,
+                         count_padding: bool = False) -> np.ndarray:
+    """y = the mean of each window of images x (B, h, w, c). Sizes, strides and zeros as for `max_pool_forward`; the
+    zeros count where told so.
+
+    Examples
+    --------
+    >>> average_pool_forward(np.arange(4.0).reshape(1, 2, 2, 1)).item()
+    1.5
+    """
+    x, = _arrays("x:bhwc", x)
+    slides = _pool(pool_size, strides, padding)
+    y = np.empty((len(x), *slides.count(x), x.shape[3]), x.dtype)
+    call("average_pool_forward", (x, y), **slides.settings, count_padding=int(count_padding))
+    return y
+
+
+def average_pool_backward(dy: Any, size: tuple[int, int], pool_size: Any = 2, strides: Any = None, padding: Any = 0,
+                          count_padding: bool = False) -> np.ndarray:
+    """dx (B, h, w, c) of `average_pool_forward`, for images of size (h, w)."""
+    dy, = _arrays("dy:bhwc", dy)
+    dx = np.empty((len(dy), *_pair("size", size), dy.shape[3]), dy.dtype)
+    slides = _pool(pool_size, strides, padding)
+    if slides.count(dx) != list(dy.shape[1:3]):
+        raise ValueError(f"size: expected that of images whose pools are {dy.shape[1:3]}, got {size!r}")
+    call("average_pool_backward", (dy, dx), **slides.settings, count_padding=int(count_padding))
+    return dx
+
+
+def crop_pad(x: Any, pads: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
+    """Images x (B, h, w, c) with zeros ((above, below), (left, right)); negative numbers cut off. Its gradient is the
+    same call with the signs turned.
+
+    Examples
+    --------
+    >>> crop_pad(np.ones((1, 2, 2, 1)), ((1, 0), (0, -1)))[0, :, :, 0]
+    array([[0.],
+           [1.],
+           [1.]])
+    """
+    x, = _arrays("x:bhwc", x)
+    (above, below), (left, right) = pads
+    size = x.shape[1] + above + below, x.shape[2] + left + right
+    if min(size) < 1:
+        raise ValueError(f"pads: expected to leave a pixel of {x.shape[1:3]}, got {pads!r}")
+    y = np.empty((len(x), *size, x.shape[3]), x.dtype)
+    call("crop_pad", (x, y), pad_y=above, pad_x=left)
+    return y
+
+
+def upsample_forward(x: Any, size: Any = 2, bilinear: bool = False) -> np.ndarray:
+    """Images x (B, h, w, c) enlarged by whole factors, a number or (vertical, horizontal): the nearest pixel, or
+    bilinear between the centres of four (PyTorch's ``align_corners=False``).
+
+    Examples
+    --------
+    >>> upsample_forward([[[[0.0], [4.0]]]], (1, 2), bilinear=True).ravel().tolist()
+    [0.0, 1.0, 3.0, 4.0]
+    """
+    x, = _arrays("x:bhwc", x)
+    fy, fx = _pair("size", size)
+    y = np.empty((len(x), x.shape[1] * fy, x.shape[2] * fx, x.shape[3]), x.dtype)
+    call("upsample_forward", (x, y), factor_y=fy, factor_x=fx, bilinear=int(bilinear))
+    return y
+
+
+def upsample_backward(dy: Any, size: Any = 2, bilinear: bool = False) -> np.ndarray:
+    """dx (B, h, w, c) of `upsample_forward`."""
+    dy, = _arrays("dy:bhwc", dy)
+    fy, fx = _pair("size", size)
+    if dy.shape[1] % fy or dy.shape[2] % fx:
+        raise ValueError(f"size: expected divisors of {dy.shape[1:3]}, got {size!r}")
+    dx = np.empty((len(dy), dy.shape[1] // fy, dy.shape[2] // fx, dy.shape[3]), dy.dtype)
+    call("upsample_backward", (dy, dx), factor_y=fy, factor_x=fx, bilinear=int(bilinear))
+    return dx
+
+
+def random_flip(x: Any, horizontal: bool = True, vertical: bool = False, seed: int = 0, update: int = 1,
+                instance: int = 0) -> np.ndarray:
+    """Images x (B, h, w, c) mirrored left to right, or upside down, each with probability 1/2; seed, update and
+    instance as for `dropout`. Its own gradient.
+
+    Examples
+    --------
+    >>> y = random_flip(np.arange(3.0).reshape(1, 1, 3, 1), seed=1)
+    >>> y.ravel().tolist() in ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0])
+    True
+    """
+    return _augmented("random_flip", x, seed, update, instance, horizontal=int(horizontal), vertical=int(vertical))
+
+
+def random_shift(x: Any, most: Any = 2, fill: float = 0.0, gradient: bool = False, seed: int = 0, update: int = 1,
+                 instance: int = 0) -> np.ndarray:
+    """Images x (B, h, w, c) moved by whole numbers of pixels up to `most`, one or (vertical, horizontal), either way;
+    `fill` comes in. With `gradient`, dx of dy.
+    """
+    most_y, most_x = _pair("most", most, 0)
+    return _augmented("random_shift", x, seed, update, instance, most_y=most_y, most_x=most_x, gradient=int(gradient),
+                      fill=float(fill))
+
+
+def random_rotation(x: Any, degrees: float = 10.0, fill: float = 0.0, gradient: bool = False, seed: int = 0,
+                    update: int = 1, instance: int = 0) -> np.ndarray:
+    """Images x (B, h, w, c) turned about their middles by angles up to `degrees` either way, bilinear between pixels;
+    `fill` lies around them. With `gradient`, dx of dy.
+    """
+    most = float(np.deg2rad(checks.positive_float("degrees", degrees, allow_zero=True)))
+    return _augmented("random_rotation", x, seed, update, instance, most=most, gradient=int(gradient),
+                      fill=float(fill))
+
+
+def _augmented(name: str, x: Any, seed: int, update: int, instance: int, **settings: Any) -> np.ndarray:
+    x, = _arrays("x:bhwc", x)
+    height, width, channels = x.shape[1:]
+    rows = x.reshape(len(x), -1)
+    return _noisy(name, rows, seed, update, instance, height=height, width=width, channels=channels,
+                  **settings).reshape(x.shape)
+
+
+# ---------------------------------------------------------------------------------------------- sequences
+
+def time_mean_forward(x: Any, mask: Any = None) -> np.ndarray:
+    """y (B, n): the mean of sequences x (B, time, n) over the steps with a 1 in mask (B, time), 0 without any.
+
+    Examples
+    --------
+    >>> time_mean_forward([[[1.0], [3.0], [8.0]]], [[1.0, 1.0, 0.0]])
+    array([[2.]])
+    """
+    x, mask = _arrays("x:btn mask?:bt", x, mask)
+    y = np.empty((len(x), x.shape[2]), x.dtype)
+    call("time_mean_forward", (*_in_time(x, mask), y), time=x.shape[1])
+    return y
+
+
+def time_mean_backward(dy: Any, mask: Any) -> np.ndarray:
+    """dx (B, time, n) of `time_mean_forward` with dy (B, n) and mask (B, time)."""
+    dy, mask = _arrays("dy:bn mask:bt", dy, mask)
+    dx = np.empty((mask.shape[1] * len(dy), dy.shape[1]), dy.dtype)
+    call("time_mean_backward", (dy, np.ascontiguousarray(mask.T).ravel(), dx), time=mask.shape[1])
+    return _by_sample(dx, len(dy))
+
+
+def time_max_forward(x: Any, mask: Any = None) -> tuple[Array, Array]:
+    """y (B, n): the largest of sequences x (B, time, n) over the steps with a 1 in mask (B, time), 0 without any; and
+    the first step that has it, (B, n) int32, -1 without any.
+    """
+    x, mask = _arrays("x:btn mask?:bt", x, mask)
+    y = np.empty((len(x), x.shape[2]), x.dtype)
+    index = np.empty(y.shape, np.int32)
+    call("time_max_forward", (*_in_time(x, mask), y, index), time=x.shape[1])
+    return y, index
+
+
+def time_max_backward(dy: Any, index: Any, time: int) -> np.ndarray:
+    """dx (B, time, n) of `time_max_forward`: dy (B, n) at the steps of index (B, n)."""
+    dy, index = _arrays("dy:bn index:bn.i4", dy, index)
+    dx = np.empty((checks.positive_int("time", time) * len(dy), dy.shape[1]), dy.dtype)
+    call("time_max_backward", (dy, index, dx), time=time)
+    return _by_sample(dx, len(dy))
+
+
+def _in_time(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Sequences and their mask in the time layout."""
+    rows = np.ascontiguousarray(np.swapaxes(x, 0, 1)).reshape(-1, x.shape[2])
+    return rows, None if mask is None else np.ascontiguousarray(mask.T).ravel()
+
+
+def _by_sample(rows: np.ndarray, batch: int) -> np.ndarray:
+    """Rows of the time layout as sequences."""
+    return np.ascontiguousarray(np.swapaxes(rows.reshape(-1, batch, rows.shape[1]), 0, 1))

@@ -13,9 +13,10 @@ from .atomic import replacing
 from .onnx_emitter import IR_VERSION, OPSET, Emitter, Value
 from .onnx_images import IMAGES
 from .onnx_layers import ROWS, Exporter
+from .onnx_pooling import POOLING
 from .orders import SAMPLES, require
 
-EXPORTERS: dict[type[Layer], Exporter] = {**ROWS, **IMAGES}
+EXPORTERS: dict[type[Layer], Exporter] = {**ROWS, **IMAGES, **POOLING}
 
 
 def to_onnx(model: Model, path: str | os.PathLike | None = None) -> Any:

@@ -106,9 +106,7 @@ def batch_norm(g: Emitter, layer: Any, x: Value) -> Value:
 
 def layer_norm(g: Emitter, layer: Any, x: Value) -> Value:
     """Over the axes that gamma and beta have: the last one, or all of a sample."""
-    shape = next((s.shape for s in layer.segments.values()), x.shape[-1:])
-    if layer.segments and len(shape) == 1 and shape[0] != x.shape[-1]:
-        shape = x.shape
+    shape = x.shape[-1:] if layer.per_pixel else x.shape
     gamma, beta = scale_and_shift(g, layer, int(np.prod(shape)))  # type: ignore[arg-type]
     y = g.op("LayerNormalization", g.in_order(x, SAMPLES), g.constant(gamma.reshape(shape), "gamma"),  # type: ignore[arg-type]
              g.constant(beta.reshape(shape), "beta"), axis=-len(shape), epsilon=layer.epsilon)  # type: ignore[arg-type]

@@ -15,11 +15,12 @@ from ..model import Model
 from ..sequential import Sequential
 from .onnx_image_readers import IMAGES
 from .onnx_nodes import Node, Nodes
+from .onnx_pooling_readers import POOLING
 from .onnx_readers import ROWS
 from .orders import CHANNELS, SAMPLES, STEPS, Read, permutation, require
 from .records import ModelFileError
 
-OPERATORS = {**ROWS, **IMAGES}
+OPERATORS = {**ROWS, **IMAGES, **POOLING}
 OPSETS = range(13, 24)
 OF_IMAGES = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
              "BatchNormalization", "InstanceNormalization", "Resize"}

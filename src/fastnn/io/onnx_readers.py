@@ -243,15 +243,15 @@ def batch_norm(reader: Reader, node: Node) -> None:
 
 
 def layer_norm(reader: Reader, node: Node) -> None:
-    """LayerNormalization over the last axis."""
+    """LayerNormalization over the last axis, or over images."""
     x, given = value(reader, node), node.attributes
     gamma, beta = constant(reader, node, 1, "scale"), optional(reader, node, 2, "bias")
     require(node, x.order == SAMPLES and gamma.shape == x.shape[-gamma.ndim:], "a scale for each feature")
-    layer = LayerNorm(short(given.get("epsilon", 1e-5)), center=beta is not None)
+    require(node, gamma.ndim == 1 or gamma.ndim == len(x.shape) == 3, "normalisation over the last axis or an image")
+    axis = -1 if gamma.ndim == 1 else (1, 2, 3)
+    layer = LayerNorm(short(given.get("epsilon", 1e-5)), axis, center=beta is not None)
     reader.call(layer, x, node, places=x.places, arrays={
         "gamma": x.features(gamma), **({} if beta is None else {"beta": x.features(beta)})})
-    require(node, layer.segments["gamma"].shape == gamma.shape or gamma.ndim > 1 and
-            layer.segments["gamma"].shape == (gamma.size,), "normalisation over the last axis")
 
 
 def row_normalize(reader: Reader, node: Node) -> None:

@@ -24,7 +24,7 @@ class RandomLayer(Layer):
         super().__init__(name)
         self.seed = None if seed is None else checks.positive_int("seed", seed, minimum=0)
 
-    layouts = ("rows", "time")
+    layouts: tuple[str, ...] = ("rows", "time")
 
     def random_settings(self, builder: Builder, x: Operand) -> dict[str, Any]:
         """What keys the random numbers of a new op, beside the update, the row and the column."""

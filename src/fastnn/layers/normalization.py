@@ -1,8 +1,7 @@
-"""Layers that normalise what passes through: BatchNorm over a batch, LayerNorm over each sample."""
+"""Layers that normalise what passes through: BatchNorm over a batch, LayerNorm and GroupNorm over each sample."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,10 @@ class _Normalization(Layer):
         self.center = checks.boolean("center", center)
         self.scale = checks.boolean("scale", scale)
 
-    def add_parameters(self, vectors: Vectors, n: int) -> None:
-        """Declare n gammas and betas, as far as they are wanted."""
+    def add_parameters(self, vectors: Vectors, shape: tuple[int, ...]) -> None:
+        """Declare gammas and betas of that shape, as far as they are wanted."""
         wanted = {"gamma": self.scale, "beta": self.center}
-        self.segments = {name: vectors.parameters.add(f"{self.name}.{name}", (n,))
+        self.segments = {name: vectors.parameters.add(f"{self.name}.{name}", shape)
                          for name, there in wanted.items() if there}
 
     def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -46,12 +45,19 @@ class _Normalization(Layer):
         return {"epsilon": self.epsilon, "center": self.center, "scale": self.scale, **super().get_config()}
 
 
+NATURAL = {1: "rows", 2: "time", 3: "lanes"}  # layouts of samples with so many axes
+
+
 class BatchNorm(_Normalization):
     """Each feature with mean 0 and variance 1 over the batch, then times gamma plus beta.
 
     In training y = gamma (x - mean) / sqrt(variance + epsilon) + beta with mean and variance of the step's
     rows, variance dividing by their number. At inference y = gamma (x - running_mean) /
     sqrt(running_variance + epsilon) + beta, one multiply-add a value.
+
+    Takes samples of shape ``(features,)``; of ``(time, features)``, whose features are normalised over rows and
+    steps; of ``(height, width, channels)``, whose channels are over rows and pixels. Steps that a mask leaves out
+    do not count.
 
     Parameters
     ----------
@@ -114,8 +120,11 @@ class BatchNorm(_Normalization):
         return not any(map(builder.trains, self.segments.values())) if self.segments else not self.trainable
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
+        if len(shape) not in NATURAL:
+            raise ValueError(f"layer {self.name!r}: BatchNorm expects samples of one to three axes, got shape {shape}")
         super().build(shape, vectors)
-        self.add_parameters(vectors, shape[-1])
+        self.layouts = (NATURAL[len(shape)],)
+        self.add_parameters(vectors, shape[-1:])
         self.persistent = {name: vectors.persistent.add(f"{self.name}.{name}", (shape[-1],))
                            for name in ("running_mean", "running_variance")}
 
@@ -123,48 +132,89 @@ class BatchNorm(_Normalization):
         return {"running_variance": np.ones(()), **super().initial(rng)}
 
     def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
-        y = builder.arena(x.shape)
+        y, n = builder.like(x), self.input_shape[-1:]
         parameters = self.parameters(builder)
         running = [builder.persistent_array(s) for s in self.persistent.values()]
-        n = self.input_shape[-1:]
         if not builder.training or self.frozen(builder):
             scale, shift = builder.arena(n), builder.arena(n)
             builder.emit("batch_norm_fold", *running, *parameters, scale, shift, epsilon=self.epsilon)
             builder.emit("scale_shift", x, scale, shift, y)
             builder.saved[self] = scale
             return y
+        mask = builder.mask_of(x)
         statistics = [builder.arena(n), builder.arena(n)] if builder.differentiates else [None, None]
-        builder.emit("batch_norm_forward", x, *parameters, y, *statistics,
-                     *(running if builder.updates else ()), unbiased=int(self.unbiased),
-                     epsilon=self.epsilon, momentum=self.momentum)
-        builder.saved[self] = x, *statistics
+        builder.emit("batch_norm_forward", x, *parameters, mask, y, *statistics, *(running if builder.updates else ()),
+                     unbiased=int(self.unbiased), epsilon=self.epsilon, momentum=self.momentum)
+        builder.saved[self] = x, *statistics, mask
         return y
 
     def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
-        dx = builder.arena(dy.shape) if need_dx else None
-        saved = builder.saved[self]
-        if not self.frozen(builder):
-            gradients = self.gradients(builder)
-            if dx is not None or any(gradients):
-                builder.emit("batch_norm_backward", dy, *saved, self.parameters(builder)[0], dx, *gradients)
-        elif dx is not None:
-            builder.emit("scale_shift", dy, saved, None, dx)
+        dx, saved = builder.like(dy) if need_dx else None, builder.saved[self]
+        if self.frozen(builder):
+            if dx is not None:
+                builder.emit("scale_shift", dy, saved, None, dx)
+            return dx
+        gradients, (*of_forward, mask) = self.gradients(builder), saved
+        if dx is not None or any(gradients):
+            builder.emit("batch_norm_backward", dy, *of_forward, self.parameters(builder)[0], mask, dx, *gradients)
         return dx
 
     def get_config(self) -> dict[str, Any]:
         return {"momentum": self.momentum, "unbiased": self.unbiased, **super().get_config()}
 
 
-class LayerNorm(_Normalization):
+class _SampleNorm(_Normalization):
+    """What LayerNorm and GroupNorm share: each sample by itself, a row of features or an image."""
+
+    groups, per_pixel = 1, False  # of images
+
+    def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
+        y, cells = builder.like(x), self._cells(x)
+        statistics = [builder.arena(cells, layout=x.layout) for _ in range(2)] if builder.differentiates else []
+        builder.emit(f"{self._kind(x)}_norm_forward", x, *self.parameters(builder), y, *statistics,
+                     epsilon=self.epsilon, **self._settings(x))
+        builder.saved[self] = x, *statistics
+        return y
+
+    def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
+        saved, dx = builder.saved[self], None
+        op, settings = f"{self._kind(dy)}_norm_backward", self._settings(dy)
+        if need_dx:
+            dx = builder.like(dy)
+            builder.emit(op, dy, *saved, self.parameters(builder)[0], dx, **settings)
+        gradients = self.gradients(builder)
+        if any(gradients):
+            builder.emit(f"{op}_parameters", dy, *saved, *gradients, **settings)
+        return dx
+
+    def _kind(self, x: Operand) -> str:
+        return "group" if x.layout == "lanes" else "layer"
+
+    def _settings(self, x: Operand) -> dict[str, Any]:
+        """What the ops are told of images."""
+        return {"groups": self.groups, "per_pixel": int(self.per_pixel)} if x.layout == "lanes" else {}
+
+    def _cells(self, x: Operand) -> tuple[int | str, ...]:
+        """The shape of the statistics."""
+        if x.layout != "lanes":
+            return x.shape[:1]
+        return ("B", *(x.shape[1:3] if self.per_pixel else (1, 1)), self.groups)
+
+
+class LayerNorm(_SampleNorm):
     """Each sample with mean 0 and variance 1 over its features, then times gamma plus beta.
 
-    y = gamma (x - mean) / sqrt(variance + epsilon) + beta with the row's own mean and variance, in training
-    and at inference alike: no row depends on another.
+    y = gamma (x - mean) / sqrt(variance + epsilon) + beta with the sample's own mean and variance, in training
+    and at inference alike: no row depends on another. A sample is ``(features,)``; each step of
+    ``(time, features)``; and of ``(height, width, channels)`` each pixel over its channels, or the whole image.
 
     Parameters
     ----------
     epsilon : float
         Added to the variance: 1e-3 as in Keras, where PyTorch has 1e-5.
+    axis : int or tuple of int
+        What mean and variance are over, counted as in Keras with the rows as axis 0: -1, the last axis, or
+        (1, 2, 3), the whole of an image. gamma and beta have the shape of these axes.
     center, scale : bool
         Whether beta, and whether gamma, is there to be learned.
     name : str, optional
@@ -172,12 +222,13 @@ class LayerNorm(_Normalization):
 
     Attributes
     ----------
-    gamma, beta : numpy.ndarray, shape (features,)
+    gamma, beta : numpy.ndarray, shape (features,), (channels,) or (height, width, channels)
         Start at 1 and 0; writable views, once the layer is in a model.
 
     Notes
     -----
-    Ba, Kiros and Hinton 2016, "Layer normalization". The variance divides by the number of features.
+    Ba, Kiros and Hinton 2016, "Layer normalization". The variance divides by the number of features. PyTorch's
+    ``LayerNorm`` over the last axes, in its order of channels.
 
     Examples
     --------
@@ -187,28 +238,80 @@ class LayerNorm(_Normalization):
     array([[-1.22,  0.  ,  1.22]])
     """
 
-    def __init__(self, epsilon: float = 1e-3, *, center: bool = True, scale: bool = True,
-                 name: str | None = None) -> None:
+    def __init__(self, epsilon: float = 1e-3, axis: int | tuple[int, ...] = -1, *, center: bool = True,
+                 scale: bool = True, name: str | None = None) -> None:
         super().__init__(epsilon, center, scale, name)
+        self.axis = tuple(axis) if isinstance(axis, (tuple, list)) else axis
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        over = sorted(a % (len(shape) + 1) for a in axes)
+        self.per_pixel = over == [len(shape)]
+        if len(shape) not in NATURAL or not (self.per_pixel or over == [1, 2, 3]):
+            raise ValueError(f"layer {self.name!r}: axis: expected -1, the last one, or (1, 2, 3), the whole of an "
+                             f"image, got {self.axis!r} for samples of shape {shape}")
         super().build(shape, vectors)
-        self.add_parameters(vectors, math.prod(shape))
+        self.layouts = (NATURAL[len(shape)],)
+        self.add_parameters(vectors, shape[-1:] if self.per_pixel else shape)
 
-    def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Operand:
-        y = builder.arena(x.shape)
-        of_rows = x.shape[:1]
-        statistics = [builder.arena(of_rows), builder.arena(of_rows)] if builder.differentiates else []
-        builder.emit("layer_norm_forward", x, *self.parameters(builder), y, *statistics, epsilon=self.epsilon)
-        builder.saved[self] = x, *statistics
-        return y
+    def get_config(self) -> dict[str, Any]:
+        return {"axis": self.axis, **super().get_config()}
 
-    def backward(self, builder: Builder, dy: Operand, *, need_dx: bool) -> Operand | None:
-        saved, dx = builder.saved[self], None
-        if need_dx:
-            dx = builder.arena(dy.shape)
-            builder.emit("layer_norm_backward", dy, *saved, self.parameters(builder)[0], dx)
-        gradients = self.gradients(builder)
-        if any(gradients):
-            builder.emit("layer_norm_backward_parameters", dy, *saved, *gradients)
-        return dx
+
+class GroupNorm(_SampleNorm):
+    """Each image's channels in groups, each group with mean 0 and variance 1, then times gamma plus beta.
+
+    y = gamma (x - mean) / sqrt(variance + epsilon) + beta with mean and variance over the pixels and channels of
+    a group, for each image by itself: a small batch is no matter. Takes ``(height, width, channels)``. One group
+    is layer norm over the image with a gamma a channel, as many groups as channels are instance norm.
+
+    Parameters
+    ----------
+    groups : int
+        How many groups of neighbouring channels; a divisor of their number, or -1 for as many as there are.
+    epsilon : float
+        Added to the variance: 1e-3 as in Keras, where PyTorch has 1e-5.
+    center, scale : bool
+        Whether beta, and whether gamma, is there to be learned.
+    name : str, optional
+        The layer's name in the model.
+
+    Attributes
+    ----------
+    gamma, beta : numpy.ndarray, shape (channels,)
+        Start at 1 and 0; writable views, once the layer is in a model.
+
+    Notes
+    -----
+    Wu and He 2018, "Group normalization"; Ulyanov, Vedaldi and Lempitsky 2016 for instance norm. The variance
+    divides by the number of values.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> model = fnn.Sequential([fnn.GroupNorm(2), fnn.Flatten()], input_shape=(4, 4, 6), dtype="float64")
+    >>> groups = model.predict(np.random.default_rng(0).random((1, 4, 4, 6))).reshape(16, 2, 3)
+    >>> np.allclose(groups.mean((0, 2)), 0), np.allclose(groups.std((0, 2)), 1, atol=0.01)
+    (True, True)
+    """
+
+    layouts = ("lanes",)
+
+    def __init__(self, groups: int = 32, epsilon: float = 1e-3, *, center: bool = True, scale: bool = True,
+                 name: str | None = None) -> None:
+        super().__init__(epsilon, center, scale, name)
+        self.given_groups = -1 if groups == -1 else checks.positive_int("groups", groups)
+
+    def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
+        if len(shape) != 3:
+            raise ValueError(f"layer {self.name!r}: GroupNorm expects samples of shape (height, width, channels), got "
+                             f"{shape}; LayerNorm takes others")
+        super().build(shape, vectors)
+        self.groups = shape[2] if self.given_groups == -1 else self.given_groups
+        if shape[2] % self.groups:
+            raise ValueError(f"layer {self.name!r}: groups: expected a divisor of the {shape[2]} channels, got "
+                             f"{self.groups}")
+        self.add_parameters(vectors, shape[2:])
+
+    def get_config(self) -> dict[str, Any]:
+        return {"groups": self.given_groups, **super().get_config()}

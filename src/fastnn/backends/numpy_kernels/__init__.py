@@ -6,10 +6,13 @@ outputs in place, and takes its settings and the `Step` by keyword. The string a
 """
 
 from . import (  # noqa: F401  (each registers its ops)
+    augment,
     conv,
     dense,
     elementwise,
     embedding,
+    group_norm,
+    image,
     lanes,
     losses,
     merge,
@@ -21,6 +24,7 @@ from . import (  # noqa: F401  (each registers its ops)
     regularization,
     rows,
     time,
+    time_pool,
 )
 from .base import Step
 

@@ -8,11 +8,20 @@ from ...program import op
 from .base import elements
 
 
-def moments(x, axes):
-    """mean and variance in float64 over some axes, which stay with size 1"""
+def moments(x, axes, counts=True):
+    """mean and variance in float64 over what counts along some axes, which stay with size 1"""
     wide = x.astype(np.float64)
-    mean = wide.mean(axis=axes, keepdims=True)
-    return mean, ((wide - mean) ** 2).mean(axis=axes, keepdims=True)
+    how = {"axis": axes, "keepdims": True, "where": counts}
+    if not np.any(counts):
+        zero = np.zeros_like(wide[:1])
+        return zero, zero
+    mean = wide.mean(**how)
+    return mean, ((wide - mean) ** 2).mean(**how)
+
+
+def counted(mask):
+    """which rows count, as a column"""
+    return True if mask is None else mask[:, np.newaxis] != 0
 
 
 def normalized(x, mean, inverse, gamma, beta):
@@ -34,31 +43,31 @@ def put(gradient, total, accumulate):
         gradient[...] = total + gradient if accumulate else total
 
 
-@op("x gamma? beta? -> y mean? inverse? running_mean? running_variance?", dims="unbiased",
+@op("x gamma? beta? mask? -> y mean? inverse? running_mean? running_variance?", dims="unbiased",
     scalars="epsilon momentum", lanes="x y", flops=elements("y", 8), in_place=True)
-def batch_norm_forward(x, gamma, beta, y, mean, inverse, running_mean, running_variance, *, unbiased,
+def batch_norm_forward(x, gamma, beta, mask, y, mean, inverse, running_mean, running_variance, *, unbiased,
                        epsilon, momentum, step):
     """y = (x - mean) inverse gamma + beta with the batch's mean and 1 / sqrt(variance + epsilon) of each
-    feature; running += (1 - momentum) (the batch's - running)
+    feature; running += (1 - momentum) (the batch's - running); rows that mask says 0 for count nowhere
     """
-    axes = tuple(range(x.ndim - 1))
-    m, variance = moments(x, axes)
+    axes, counts = tuple(range(x.ndim - 1)), counted(mask)
+    m, variance = moments(x, axes, counts)
     scale = 1 / np.sqrt(variance + epsilon)
     for place, value in ((mean, m), (inverse, scale)):
         if place is not None:
             place[...] = value.ravel()
-    count = x.size // x.shape[-1]
+    count = x.size // x.shape[-1] if mask is None else counts.sum()
     factor = count / max(count - 1, 1) if unbiased else 1.0
     for running, value in ((running_mean, m), (running_variance, variance * factor)):
-        if running is not None:
+        if running is not None and count:
             running[...] = running + (1 - momentum) * (value.ravel() - running)
     y[...] = normalized(x, m, scale, gamma, beta)
 
 
-@op("dy x mean inverse gamma? -> dx? dgamma? dbeta?", lanes="dy x dx", flops=elements("dy", 10))
-def batch_norm_backward(dy, x, mean, inverse, gamma, dx, dgamma, dbeta, *, step, accumulate=False):
-    """dx = gamma inverse (dy - mean dy - u mean(dy u)) with u = (x - mean) inverse; dgamma (+)= sum dy u,
-    dbeta (+)= sum dy; accumulating never adds to dx
+@op("dy x mean inverse gamma? mask? -> dx? dgamma? dbeta?", lanes="dy x dx", flops=elements("dy", 10))
+def batch_norm_backward(dy, x, mean, inverse, gamma, mask, dx, dgamma, dbeta, *, step, accumulate=False):
+    """dx = gamma inverse (dy - (sum dy + u sum(dy u)) / R) with u = (x - mean) inverse, R the rows that count;
+    dgamma (+)= sum dy u, dbeta (+)= sum dy; accumulating never adds to dx
     """
     axes = tuple(range(x.ndim - 1))
     wide = dy.astype(np.float64)
@@ -66,8 +75,10 @@ def batch_norm_backward(dy, x, mean, inverse, gamma, dx, dgamma, dbeta, *, step,
     put(dgamma, (wide * u).sum(axis=axes), accumulate)
     put(dbeta, wide.sum(axis=axes), accumulate)
     if dx is not None:
-        g = wide if gamma is None else wide * gamma
-        dx[...] = normalized_gradient(g, u, inverse, axes)
+        count = x.size // x.shape[-1] if mask is None else max(np.count_nonzero(mask), 1)
+        through = (wide.sum(axis=axes) + u * (wide * u).sum(axis=axes)) / count
+        scale = inverse if gamma is None else inverse * gamma
+        dx[...] = scale * (wide - np.where(counted(mask), through, 0))
 
 
 @op("mean variance gamma? beta? -> scale shift", scalars="epsilon",
