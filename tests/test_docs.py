@@ -41,6 +41,7 @@ IDEAS = [  # at least these, by their headings
     "size of an update", "KL divergence", "label smoothing", "focal", "outliers", "hinge", "counts",
     "loss of your own", "class weights", "the V", "frozen", "batch normalisation", "running statistics",
     "layer normalisation",
+    "residual", "multi-task", "adversarial", "transfer learning", "fine-tuning",
 ]
 
 
