@@ -1,6 +1,10 @@
 """The estimators beside scikit-learn's own: its checks, the same numbers and rules at equal settings."""
 import inspect
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +91,26 @@ def test_scikit_learns_checks(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_checks_are_skipped_where_scikit_learn_skips_them(name):
     assert checked(getattr(estimators, name)()) <= checked(getattr(neural_network, name)(max_iter=50))
+
+
+PRIVATE = {"test_fit", "test_gradient", "test_learning_rate_warmstart", "test_adaptive_learning_rate"}
+
+
+@pytest.mark.slow
+def test_scikit_learns_own_tests(tmp_path):
+    """The tests of its MLPs with the import changed; those that fail read or set what is private."""
+    own = Path(neural_network.__file__).parent / "tests" / "test_mlp.py"
+    imported = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
+    assert imported in own.read_text()
+    copy = tmp_path / "test_mlp.py"
+    ours = imported.replace("sklearn.neural_network", "fastnn.estimators")
+    copy.write_text(own.read_text().replace(imported, ours))
+    command = [sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", "-p", "sklearn.conftest"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(fnn.__file__).parents[1])}
+    run = subprocess.run([*command, copy.name], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    lines = [line.split(" - ")[0].split("::") for line in run.stdout.splitlines() if "::" in line]
+    assert {name.split("[")[0] for _, name in lines} == PRIVATE, run.stdout
+    assert f"{len(PRIVATE)} failed, " in run.stdout and "error" not in run.stdout.splitlines()[-1], run.stdout
 
 
 @pytest.mark.parametrize("settings, error", [

@@ -119,6 +119,7 @@ def test_divergence_says_where_and_what_to_try():
     assert all(np.isfinite(coef).all() for coef in mlp.coefs_)
     best = mlp.set_params(early_stopping=True).fit(*DIABETES)  # as scikit-learn: the best weights were good
     assert np.isfinite(best.predict(DIABETES[0])).all()
+    assert np.isfinite(best.model_._numbers.memory.parameters).all()  # pad lanes, which penalties read, too
 
 
 def test_ctrl_c_keeps_what_was_learned():

@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from .. import metrics
+from .. import backends, metrics
 from ..compilation import Compiled
 from ..sequential import Sequential
 from . import files, network
@@ -127,9 +127,9 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
                 X_val, y_val = self._validate_input(X_val, y_val, incremental, reset=False, held_out=True)
                 self._check_outputs("y_val", y_val)
                 X_val = Samples(as_rows(X_val, self.model_.dtype), self._targets(y_val))
-            data = {"X": X, "y": self._labels(y),
-                    "metadata": None if weight is None else {"sample_weight": weight}}
-            tasks = FitTasks(self, self.max_iter + (self.solver == "lbfgs"), data)
+            tasks = FitTasks(self, self.max_iter + (self.solver == "lbfgs"), lambda: {
+                "X": X, "y": self._labels(y),
+                "metadata": None if weight is None else {"sample_weight": weight}})
             if self.solver == "lbfgs":
                 watch = None if X_val is None else Validation(self, X_val)
                 fit_lbfgs(self, everything, watch, tasks)
@@ -156,13 +156,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         epochs = Epochs(self, everything, watch, tasks, incremental)
         epochs.run()
         if self.early_stopping and self._best is not None:
+            self.model_._numbers.memory.parameters[...] = 0  # what diverged is in the pad lanes too
             self.model_.load_state_dict(self._best)
         self._best = None  # of this fit: a warm start need not go back to what was best on other rows
         self._refuse_nonfinite(epochs)
 
     def _refuse_nonfinite(self, epochs: Epochs | None = None) -> None:
         """Refuse weights that are not finite, also those that the very last step made."""
-        if not all(np.isfinite(array).all() for array in self.model_.named_parameters().values()):
+        if not backends.all_finite(self.model_._numbers.memory.parameters):
             raise nonfinite_weights("" if epochs is None or self.early_stopping else epochs.steps.explain())
 
     def _initialize(self, X: Any, sizes: list[int]) -> None:

@@ -28,18 +28,19 @@ class FitTasks:
         The estimator.
     max_iterations : int
         At most so many subtasks.
-    data : dict
-        X, y and metadata, as the hooks get them.
+    data : callable
+        Gives a dict of X, y and metadata, as the hooks get them; not called where there are no hooks.
     """
 
-    def __init__(self, estimator: Any, max_iterations: int, data: dict[str, Any]) -> None:
-        self.estimator, self.data = estimator, data
+    def __init__(self, estimator: Any, max_iterations: int, data: Callable[[], dict[str, Any]]) -> None:
+        self.estimator = estimator
         self.context: Any = None
         self.task: Any = None
         if HAS_CALLBACKS and (getattr(estimator, "_skl_callbacks", None)
                               or hasattr(estimator, "_parent_callback_ctx")):
+            self.data = data()
             self.context = estimator._init_callback_context(max_subtasks=max_iterations)
-            self.context.call_on_fit_task_begin(estimator=estimator, **data)
+            self.context.call_on_fit_task_begin(estimator=estimator, **self.data)
 
     def begin_iteration(self) -> None:
         """Before an epoch."""
