@@ -108,6 +108,15 @@ class TestClaims:
         assert 1 / 3 < figures["relu"] < 3 and 1 / 3 < figures["norm"] < 3
         assert figures["tanh"] < 10 and figures["large"] > 100
 
+    def test_recurrent(self):
+        """Through time the gradient goes by the spectral radius; clipped descent does not jump off the cliff."""
+        figures = done("recurrent").figures
+        for radius, factor in figures["factors"].items():
+            assert factor == pytest.approx(radius, rel=0.02)
+        assert figures["small"] < 1e-12 and 0.1 < figures["one"] < 10 and figures["large"] > 1e6
+        assert figures["times"] > 100 and figures["longest"] > 5 * figures["clipped"]
+        assert figures["clipped_cost"] < 0.01 < figures["cost"]
+
     def test_gradcheck(self):
         checks, curves = done("gradcheck").found["checks"], done("gradcheck").found["curves"]
         assert checks["right"].passed and not checks["wrong"].passed

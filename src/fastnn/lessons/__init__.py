@@ -10,6 +10,7 @@ from . import (
     inputs,
     optimizers,
     overfitting,
+    recurrent,
     saddle,
     schedules,
     search,
@@ -22,7 +23,7 @@ from . import (
 from .base import Done, Lesson, Results, find, registry
 
 LESSONS = registry([module.LESSON for module in (
-    slowdown, softmax, divergence, overfitting, initial_weights, vanishing, gradcheck, inputs, batches,
+    slowdown, softmax, divergence, overfitting, initial_weights, vanishing, recurrent, gradcheck, inputs, batches,
     optimizers, schedules, universality, activations, search, saddle, adversaries, transfer)])
 
 __all__ = ["LESSONS", "Done", "Lesson", "Results", "find"]
