@@ -21,22 +21,26 @@ from ..optimizers import OPTIMIZERS
 Images = tuple[np.ndarray, np.ndarray]  # X, y
 
 HIDDEN = {"dense": (256, 128), "lenet": (120, 84)}  # sizes of each model's hidden dense layers
+RECURRENT = ("rnn", "gru", "lstm")  # models of text
+TEXT_DATA = "; or a text, whose next character is to be said"
+TEXT_MODEL = "; for text recurrent layers: simple ones, GRUs or LSTMs"
 SMALL = 20  # pixels: smaller images get small kernels
 
 
-def add_common_flags(parser: argparse.ArgumentParser) -> Callable[..., Any]:
-    """The flags that say what is trained and how; returns what adds more to how."""
+def add_common_flags(parser: argparse.ArgumentParser, text: bool = False) -> Callable[..., Any]:
+    """The flags that say what is trained and how, on `text` too; returns what adds more to how."""
     flag = parser.add_argument_group("data").add_argument
-    flag("--data", choices=("digits", "mnist"), default="digits",
-         help="the 8x8 digits that come with fastnn, or MNIST's IDX files in --path")
-    flag("--path", metavar="FOLDER", help="where MNIST's files are, gzipped or plain")
+    flag("--data", choices=("digits", "mnist", "text")[:3 if text else 2], default="digits",
+         help="the 8x8 digits that come with fastnn, or MNIST's IDX files in --path" + TEXT_DATA * text)
+    flag("--path", metavar="PATH", help="where MNIST's files are, gzipped or plain" + "; the text file" * text)
     flag("--train-rows", type=whole(1), metavar="N",
          help="images to train on; data without a test part of its own is split behind them, or at 80%%")
     flag = parser.add_argument_group("network").add_argument
-    flag("--model", choices=tuple(HIDDEN), default="dense",
-         help="dense layers alone, or LeNet-5: two convolutions with pools before them")
+    flag("--model", choices=(*HIDDEN, *RECURRENT * text), default="dense",
+         help="dense layers alone, or LeNet-5: two convolutions with pools before them" + TEXT_MODEL * text)
     flag("--hidden", type=hidden_sizes, metavar="N,N,...",
-         help="units of each hidden dense layer, 'none' for no such layer (default: 256,128; of lenet 120,84)")
+         help="units of each hidden dense layer, 'none' for no such layer (default: 256,128; of lenet 120,84"
+              f"{'; of a recurrent layer 128' * text})")
     flag("--activation", default="relu", metavar="NAME", help="of the hidden layers")
     flag("--initializer", default="glorot_uniform", metavar="NAME", help="of all weights")
     flag("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and arithmetic")

@@ -17,22 +17,48 @@ import fastnn as fnn
 
 from .. import checks
 from ..data.text import Vocabulary, read_text, windows
-from ..flags import INTERRUPTED, UsageError
+from ..flags import INTERRUPTED, UsageError, number, whole
 from ..optimizers import OPTIMIZERS
 from ..schedules import CosineDecay
-from .network import choose_machine
+from .network import RECURRENT, choose_machine
 
-MODELS = {"rnn": fnn.SimpleRNN, "gru": fnn.GRU, "lstm": fnn.LSTM}
+MODELS = dict(zip(RECURRENT, (fnn.SimpleRNN, fnn.GRU, fnn.LSTM), strict=True))
+OF_IMAGES = {"train_rows": None, "test_rows": None, "validation": 0.0, "patience": None, "activation": "relu",
+             "initializer": "glorot_uniform"}  # flags that mean nothing for text, with what they are if not given
+OF_TEXT = {"steps": 64, "sample": 400, "temperature": 1.0}
+UNITS = (128,)
 EMBEDDING = 64  # numbers a character
 HELD_OUT = 0.1  # the share of the text, its end
 LONG = 256  # steps of the sequences that are held out: a state from zero costs little there
 RATE = 4e-3  # of adam at first, unless told otherwise; it falls along a cosine
 
 
-def run_text(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) -> int:
-    """Train, measure the held-out text, save, write a sample."""
-    if arguments.path is None:
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that only text has."""
+    flag = parser.add_argument_group("text").add_argument
+    flag("--steps", type=whole(1), default=OF_TEXT["steps"], metavar="N", help="characters of a sequence in training")
+    flag("--sample", type=whole(0), default=OF_TEXT["sample"], metavar="N", help="characters to write at the end")
+    flag("--temperature", type=number("a number above 0", lambda x: 0 < x < math.inf), default=OF_TEXT["temperature"],
+         metavar="T", help="of what is written: below 1 likely characters become likelier")
+
+
+def check_flags(arguments: argparse.Namespace) -> None:
+    """Refuse flags of images with a text, and the other way round."""
+    text = arguments.data == "text"
+    for name, usual in (OF_IMAGES if text else OF_TEXT).items():
+        if getattr(arguments, name) != usual:
+            raise UsageError(f"--{name.replace('_', '-')}", f"expected only with{'out' * text} --data text")
+    if (arguments.model in MODELS) != text:
+        models = RECURRENT if text else ("dense", "lenet")
+        raise UsageError("--model", f"expected {' or '.join(models)} with --data {arguments.data}, "
+                                    f"got {arguments.model}")
+    if text and arguments.path is None:
         raise UsageError("--path", "expected with --data text: a UTF-8 text file")
+
+
+def run(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) -> int:
+    """Train, measure the held-out text, save, write a sample."""
+    units = arguments.hidden or UNITS
     text = read_text(arguments.path)
     vocabulary = Vocabulary(text)
     tokens = vocabulary.encode(text)
@@ -43,16 +69,17 @@ def run_text(arguments: argparse.Namespace, output: Path, say: Callable[..., Any
     held_out = windows(tokens[cut:], min(LONG, len(tokens) - cut - 1))
     with ExitStack() as stack:
         threads = choose_machine(arguments, stack)
-        model = make_text_model(arguments, len(vocabulary), n_steps=-(-len(X) // arguments.batch_size))
+        model = make_text_model(arguments, units, len(vocabulary), n_steps=-(-len(X) // arguments.batch_size))
         n_parameters = sum(array.size for array in model.named_parameters().values())
         say(f"text: {len(tokens):,} characters, {len(vocabulary)} different ones; {cut:,} to train on, "
             f"{len(tokens) - cut:,} held out")
-        say(f"network: {arguments.model} {'-'.join(map(str, arguments.hidden))}, {n_parameters:,} parameters, "
+        say(f"network: {arguments.model} {'-'.join(map(str, units))}, {n_parameters:,} parameters, "
             f"{arguments.dtype}; {arguments.steps} steps in time; {model.optimizer}")
         code, began = 0, time.perf_counter()
         try:
             model.fit(X, y, batch_size=arguments.batch_size, epochs=arguments.epochs, validation_data=held_out,
-                      verbose=0 if arguments.quiet else 1)
+                      verbose=0 if arguments.quiet else 1, checkpoint=arguments.checkpoint,
+                      resume=arguments.checkpoint is not None)
         except KeyboardInterrupt:
             code = INTERRUPTED
             say("Interrupted: kept the steps so far.")
@@ -67,11 +94,12 @@ def run_text(arguments: argparse.Namespace, output: Path, say: Callable[..., Any
     return code
 
 
-def make_text_model(arguments: argparse.Namespace, n_tokens: int, n_steps: int) -> fnn.Sequential:
+def make_text_model(arguments: argparse.Namespace, units: tuple[int, ...], n_tokens: int,
+                    n_steps: int) -> fnn.Sequential:
     """The network, compiled; `n_steps` of an epoch."""
     make = MODELS[arguments.model]
     layers: list[fnn.Layer] = [fnn.Embedding(n_tokens, EMBEDDING)]
-    layers += [make(size, return_sequences=True) for size in arguments.hidden]  # type: ignore[operator]
+    layers += [make(size, return_sequences=True) for size in units]  # type: ignore[operator]
     layers.append(fnn.Dense(n_tokens, "softmax"))
     model = fnn.Sequential(layers, input_shape=(None,), dtype=arguments.dtype, seed=arguments.seed)
     optimizer = checks.lookup("optimizer", arguments.optimizer, OPTIMIZERS)

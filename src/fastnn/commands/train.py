@@ -14,17 +14,19 @@ from typing import Any
 import fastnn as fnn
 
 from ..flags import INTERRUPTED, HelpFormatter, UsageError, number, whole
+from . import text
 from .network import add_common_flags, choose_machine, hidden, load_images, make_model, split
 
 
 def add(commands: Any) -> None:
     """The command's flags."""
     train = commands.add_parser(
-        "train", help="train a digit classifier and save it", allow_abbrev=False,
+        "train", help="train a digit classifier, or a model of a text, and save it", allow_abbrev=False,
         formatter_class=HelpFormatter,
-        description="Train a network on images of digits, test it on held-out images, save it.")
+        description="Train a network on images of digits, or on the characters of a text; test it on what was held "
+                    "out, save it.")
     train.set_defaults(run=run_train)
-    flag = add_common_flags(train)
+    flag = add_common_flags(train, text=True)
     flag("--validation", type=number("a share from 0 up to 1", lambda x: 0 <= x < 1), default=0.0,
          metavar="SHARE",
          help="share of the training images to look at after each epoch; 0: the test images are looked at")
@@ -32,9 +34,10 @@ def add(commands: Any) -> None:
     flag("--epochs", type=whole(1), default=20, metavar="N", help="passes over the training images")
     flag("--patience", type=whole(1), metavar="N",
          help="stop when the validation loss has not improved for N epochs, and keep the best weights")
+    text.add_flags(train)
     flag = train.add_argument_group("output").add_argument
-    flag("--output", metavar="FILE", help="where to save the model; digits.safetensors or mnist.safetensors "
-                                          "in this folder if not given")
+    flag("--output", metavar="FILE", help="where to save the model; digits.safetensors, mnist.safetensors or "
+                                          "text.safetensors in this folder if not given")
     flag("--checkpoint", metavar="FOLDER",
          help="write a checkpoint there after each epoch; go on with the newest where the folder has some")
     flag("--quiet", action="store_true", help="print the last line only")
@@ -44,6 +47,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     """``fastnn train``."""
     say: Callable[..., Any] = (lambda *_: None) if arguments.quiet else print
     output = output_path(arguments)
+    text.check_flags(arguments)
+    if arguments.data == "text":
+        return text.run(arguments, output, say)
     if arguments.patience and not arguments.validation:
         raise UsageError("--patience", "expected with --validation, because test images must not decide when "
                                        "to stop; try --validation 0.1")
