@@ -38,10 +38,15 @@ def learn(seed):
     return right.all(axis=(1, 2)).mean(), right.mean()
 
 
-if __name__ == "__main__":
+def main(n_seeds=3):
+    """All of it; asserts what it finds on each seed."""
     began = time.perf_counter()
-    for seed in range(3):
+    for seed in range(n_seeds):
         numbers, bits = learn(seed)
         print(f"seed {seed}: of sums of {TEST_BITS}-bit numbers {numbers:.1%} right, of their bits {bits:.2%}")
         assert numbers >= 0.99, f"expected 99% of the sums right, got {numbers:.1%}"
     print(f"{time.perf_counter() - began:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

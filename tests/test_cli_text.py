@@ -27,7 +27,8 @@ def test_job(path, tmp_path, capsys, kind):
                  "--steps", "20", "--batch-size", "8", "--lr", "0.01", "--sample", "60", "--temperature", "0.3",
                  "--output", str(output)]) == 0
     text = capsys.readouterr().out
-    loss, perplexity = map(float, re.search(r"held-out loss ([\d.]+) nats a character, perplexity ([\d.]+)", text).groups())
+    found = re.search(r"held-out loss ([\d.]+) nats a character, perplexity ([\d.]+)", text)
+    loss, perplexity = map(float, found.groups())
     assert loss < 0.35 and abs(np.exp(loss) - perplexity) < 2e-3
     sample = text.partition("sample:\n")[2].partition("\nheld-out")[0]
     words = sample.split()[1:-1]
