@@ -15,53 +15,49 @@ def real_points(n, rng):
     return HILLS[rng.integers(0, 8, n)] + 0.06 * rng.standard_normal((n, 2))
 
 
-def network(n_in, n_out, activation, seed):
+def network(n_in, n_out, seed):
     layers = [fnn.Dense(64, "leaky_relu", kernel_initializer="he_normal") for _ in range(2)]
-    return fnn.Sequential([*layers, fnn.Dense(n_out, activation)], input_shape=(n_in,), seed=seed)
+    return fnn.Sequential([*layers, fnn.Dense(n_out)], input_shape=(n_in,), seed=seed)
 
 
-def pair(saturating=False, rate=1e-3, discriminator_rate=1e-3):
-    """Generator and discriminator; the generator's cost is a function that asks the discriminator."""
-    discriminator, generator = network(2, 1, "sigmoid", 1), network(8, 2, "identity", 2)
-    discriminator.compile(fnn.Adam(discriminator_rate, beta_1=0.5), "binary_cross_entropy")
-
-    def fool(points, _):  # cost of each point, and its gradient
-        p = discriminator.predict(points)[:, 0]
-        bound = discriminator.bind(points, np.full(len(points), 0.0 if saturating else 1.0))
-        gradient = len(points) * bound.input_gradient()  # of -log(1 - p), or of -log p
-        return (np.log1p(-p + 1e-7), -gradient) if saturating else (-np.log(p + 1e-7), gradient)
-
-    generator.compile(fnn.Adam(rate, beta_1=0.5), fool)
-    return generator, discriminator, fool
+def players(loss="non_saturating", rate=1e-3, discriminator_rate=1e-3):
+    gan = fnn.GAN(network(8, 2, seed=2), network(2, 1, seed=1))  # the discriminator gives a logit
+    gan.compile(fnn.Adam(rate, beta_1=0.5), fnn.Adam(discriminator_rate, beta_1=0.5), loss, label_smoothing=0.0)
+    return gan
 
 
-def train(generator, discriminator, steps, batch=128):
-    rng = np.random.default_rng(0)
-    labels, unused = np.repeat([1.0, 0.0], batch), np.zeros((batch, 2))
+def sigmoid(logit):
+    return 0.5 + 0.5 * np.tanh(0.5 * logit)
+
+
+def gradients_when_sure(steps):
+    """How large a gradient an untrained generator's points get from a discriminator that was trained alone."""
+    gan, rng = players(), np.random.default_rng(0)
+    judge = gan.discriminator
     for _ in range(steps):
-        made = generator.predict(rng.standard_normal((batch, 8)))
-        discriminator.train_on_batch(np.concatenate([real_points(batch, rng), made]), labels)
-        generator.train_on_batch(rng.standard_normal((batch, 8)), unused)
-    return generator.predict(rng.standard_normal((2000, 8)))
+        points = np.concatenate([real_points(128, rng), gan.generator.predict(rng.standard_normal((128, 8)))])
+        logit = judge.forward(points)
+        judge.backward((sigmoid(logit) - np.repeat([[1.0], [0.0]], 128, axis=0)) / 256)
+        judge.step()
+    points = gan.generate(500)
+    p = sigmoid(judge.forward(points, frozen=True))
+    found = {}
+    for loss, slope in (("non_saturating", p - 1), ("minimax", -p)):  # of -log D and of log(1 - D), for the logit
+        judge.forward(points, frozen=True)
+        found[loss] = float(np.median(np.linalg.norm(judge.backward(slope), axis=1)))
+    return found
 
 
-def gradient_when_sure(saturating, steps):
-    """How large a gradient an untrained generator gets from a discriminator that was trained alone."""
-    generator, discriminator, fool = pair(saturating)
-    rng, labels = np.random.default_rng(0), np.repeat([1.0, 0.0], 128)
-    for _ in range(steps):
-        made = generator.predict(rng.standard_normal((128, 8)))
-        discriminator.train_on_batch(np.concatenate([real_points(128, rng), made]), labels)
-    _, gradient = fool(generator.predict(rng.standard_normal((500, 8))), None)
-    return float(np.median(np.linalg.norm(gradient, axis=1)))
-
-
-def experiment(steps=4000, alone=3000):
-    pairs = {"cost -log D": {}, "cost log(1 - D)": {"saturating": True},
-             "-log D, a fast D, a slow G": {"discriminator_rate": 2e-3, "rate": 5e-4}}
-    points = {name: train(*pair(**settings)[:2], steps) for name, settings in pairs.items()}
-    return {"points": points, "real": real_points(2000, np.random.default_rng(1)), "steps": steps,
-            "gradients": {saturating: gradient_when_sure(saturating, alone) for saturating in (False, True)}}
+def experiment(epochs=250, alone=3000):
+    real = real_points(2048, np.random.default_rng(0))
+    settings = {"cost -log D": {}, "cost log(1 - D)": {"loss": "minimax"},
+                "-log D, a fast D, a slow G": {"discriminator_rate": 2e-3, "rate": 5e-4}}
+    points = {}
+    for name, chosen in settings.items():
+        gan = players(**chosen)
+        gan.fit(real, batch_size=128, epochs=epochs, verbose=0)
+        points[name] = gan.generate(2000)
+    return {"points": points, "real": real, "steps": epochs * 16, "gradients": gradients_when_sure(alone)}
 
 
 def near_hills(points):
@@ -95,7 +91,7 @@ def results(found):
         figures |= {f"{key}_on": float((hill >= 0).mean()), f"{key}_hills": int((shares > 0.02).sum()),
                     f"{key}_fullest": float(shares.max())}
         table.append([name, f"{figures[f'{key}_on']:.0%}", str(figures[f"{key}_hills"]), f"{shares.max():.0%}"])
-    strong, weak = found["gradients"][False], found["gradients"][True]
+    strong, weak = found["gradients"]["non_saturating"], found["gradients"]["minimax"]
     return Results(table, {**figures, "strong": strong, "weak": weak, "times": strong / weak, "steps": found["steps"]})
 
 
@@ -110,7 +106,6 @@ there that cost is flat: from a discriminator that is sure of itself an untraine
 {weak:.0e}, while -log D, which asks for the same, gives {strong:.1f}, {times:,.0f} times as much. With the
 first, {saturating_on:.0%} of the points end on a hill. The third network shows the other trouble. Its
 discriminator learns fast and its generator slowly: {collapsed_on:.0%} of its points are on hills, each point a
-good forgery, but {collapsed_fullest:.0%} of all on the fullest one ({collapsed_hills} of eight hills have any
-number of them). That is mode collapse: the cost asks whether a point is likely, never whether all kinds of
-points are there.""",
-                {"steps": 500, "alone": 1000}, ("A loss of your own",))
+good forgery, but {collapsed_fullest:.0%} on the fullest one alone. That is mode collapse: the cost asks whether
+a point is likely, never whether all kinds of points are there.""",
+                {"epochs": 30, "alone": 1000}, ("Generative adversarial networks",))

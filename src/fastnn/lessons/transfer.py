@@ -99,4 +99,4 @@ are features of all digits. With {many} of each the order is another: {scratch_m
 from 9, and {tuned_many:.0%} where they are a start and are trained on. All are means of {repeats} draws of images,
 and the draws differ: look at the bars. Few labels: borrow features and freeze them. More labels: borrow them and
 train on.""",
-                {"labels": (5, 20), "repeats": 2}, ("Rates by layer, frozen layers",))
+                {"labels": (5, 20), "repeats": 2}, ("Transfer learning, fine-tuning", "Rates by layer, frozen layers"))
