@@ -22,7 +22,7 @@ from .gan import GAN
 from .gradcheck import GradientCheck, check_gradients
 from .gradient_error import GradientErrorCurve, gradient_error_curve
 from .history import History
-from .io import ModelFileError, from_onnx, from_torch, load, to_onnx, to_torch
+from .io import ModelFileError, from_keras_weights, from_onnx, from_torch, load, to_onnx, to_torch
 from .layers import (
     ELU,
     GRU,
@@ -134,26 +134,26 @@ from .sequential import Sequential
 from .unfreezing import GradualUnfreezing
 
 __all__ = [
-    "ELU", "EMA", "GAN", "GRU", "L1", "L2", "LSTM", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation",
-    "AdaDelta", "AdaGrad", "Adam", "AdamW", "Add", "BatchNorm", "Bidirectional", "BinaryCrossEntropy", "CSVLogger",
-    "Callback", "CategoricalCrossEntropy", "Checkpoint", "Clipping", "Concatenate", "ConstantRate",
-    "ConstantThenInverse", "Constraint", "Conv1D", "Conv2D", "ConvTranspose2D", "CosineDecay", "CosineDistance",
-    "CosineRestarts", "CrossEntropy", "Dense", "DepthwiseConv2D", "Descent", "Diagnosis", "Dropout", "EarlyStopping",
-    "ElasticNet", "Embedding", "EntropyDecomposition", "ExponentialAverage", "ExponentialDecay", "Finding", "Flatten",
-    "Focal", "FunctionLoss", "GaussianNoise", "GradientCheck", "GradientErrorCurve", "GradualUnfreezing",
-    "HardSigmoid", "Hinge", "History", "Huber", "Input", "InverseSquareRootDecay", "InverseTimeDecay", "KLDivergence",
-    "LambdaCallback", "Layer", "LayerNorm", "LeakyReLU", "LearningRateSearch", "Lion", "LoadReport", "LogCosh",
-    "Loss", "Masking", "MaxNorm", "MaxPool1D", "MaxPool2D", "MeanSquaredError", "MinMax", "Model", "ModelCheckpoint",
-    "ModelFileError", "Momentum", "Monitor", "MultiClassHinge", "Multiply", "NAdam", "Nesterov", "OneCycle",
-    "Optimizer", "PCAWhitening", "PReLU", "Poisson", "PoissonDeviance", "PolynomialDecay", "ProgressBar", "Quantile",
-    "RMSprop", "ReduceOnPlateau", "Regularizer", "RowNormalize", "SanityReport", "Schedule", "Sequential",
-    "SimpleRNN", "SmoothL1", "SquaredError", "SquaredHinge", "Standardize", "StepDecay", "TimeDistributed", "TopK",
-    "WarmUp", "__version__", "backend", "balanced_weights", "check_gradients", "descend", "diagnose",
-    "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "from_onnx", "from_torch", "functional",
-    "get_num_threads", "gradient_error_curve", "initializers", "load", "load_estimator", "losses", "sanity_check",
-    "schedules", "set_num_threads", "to_onnx", "to_torch", "use_backend", "use_isa", "RandomFlip", "RandomRotation",
-    "RandomShift", "AveragePool1D", "AveragePool2D", "GlobalAveragePool1D", "GlobalAveragePool2D", "GlobalMaxPool1D",
-    "GlobalMaxPool2D", "Cropping2D", "UpSampling2D", "ZeroPadding2D", "Reshape", "GroupNorm",
+    "ELU", "EMA", "GAN", "GRU", "L1", "L2", "LSTM", "SGD", "SWA", "AMSGrad", "AbsoluteError", "Activation", "AdaDelta",
+    "AdaGrad", "Adam", "AdamW", "Add", "AveragePool1D", "AveragePool2D", "BatchNorm", "Bidirectional",
+    "BinaryCrossEntropy", "CSVLogger", "Callback", "CategoricalCrossEntropy", "Checkpoint", "Clipping", "Concatenate",
+    "ConstantRate", "ConstantThenInverse", "Constraint", "Conv1D", "Conv2D", "ConvTranspose2D", "CosineDecay",
+    "CosineDistance", "CosineRestarts", "Cropping2D", "CrossEntropy", "Dense", "DepthwiseConv2D", "Descent",
+    "Diagnosis", "Dropout", "EarlyStopping", "ElasticNet", "Embedding", "EntropyDecomposition", "ExponentialAverage",
+    "ExponentialDecay", "Finding", "Flatten", "Focal", "FunctionLoss", "GaussianNoise", "GlobalAveragePool1D",
+    "GlobalAveragePool2D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GradientCheck", "GradientErrorCurve",
+    "GradualUnfreezing", "GroupNorm", "HardSigmoid", "Hinge", "History", "Huber", "Input", "InverseSquareRootDecay",
+    "InverseTimeDecay", "KLDivergence", "LambdaCallback", "Layer", "LayerNorm", "LeakyReLU", "LearningRateSearch",
+    "Lion", "LoadReport", "LogCosh", "Loss", "Masking", "MaxNorm", "MaxPool1D", "MaxPool2D", "MeanSquaredError",
+    "MinMax", "Model", "ModelCheckpoint", "ModelFileError", "Momentum", "Monitor", "MultiClassHinge", "Multiply",
+    "NAdam", "Nesterov", "OneCycle", "Optimizer", "PCAWhitening", "PReLU", "Poisson", "PoissonDeviance",
+    "PolynomialDecay", "ProgressBar", "Quantile", "RMSprop", "RandomFlip", "RandomRotation", "RandomShift",
+    "ReduceOnPlateau", "Regularizer", "Reshape", "RowNormalize", "SanityReport", "Schedule", "Sequential", "SimpleRNN",
+    "SmoothL1", "SquaredError", "SquaredHinge", "Standardize", "StepDecay", "TimeDistributed", "TopK", "UpSampling2D",
+    "WarmUp", "ZeroPadding2D", "__version__", "backend", "balanced_weights", "check_gradients", "descend", "diagnose",
+    "entropy_decomposition", "find_learning_rate", "fit_lbfgs", "from_keras_weights", "from_onnx", "from_torch",
+    "functional", "get_num_threads", "gradient_error_curve", "initializers", "load", "load_estimator", "losses",
+    "sanity_check", "schedules", "set_num_threads", "to_onnx", "to_torch", "use_backend", "use_isa",
 ]
 
 
