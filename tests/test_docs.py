@@ -40,7 +40,7 @@ IDEAS = [  # at least these, by their headings
     "whitening", "hyper-parameter", "sanity checks", "diagnosis", "own", "rates by layer",
     "size of an update", "KL divergence", "label smoothing", "focal", "outliers", "hinge", "counts",
     "loss of your own", "class weights", "the V", "frozen", "batch normalisation", "running statistics",
-    "layer normalisation",
+    "layer normalisation", "group normalisation", "instance normalisation", "augmentation", "pooling", "enlarging",
     "residual", "multi-task", "adversarial", "transfer learning", "fine-tuning",
 ]
 
