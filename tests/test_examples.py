@@ -11,7 +11,8 @@ import fastnn as fnn
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
-QUICK = {"residual.py": (1,), "rnn_addition.py": (1,), "multi_output.py": (1,), "transfer_digits.py": (1,), "gan_digits.py": (1, 2)}
+QUICK = {"residual.py": (1,), "rnn_addition.py": (1,), "multi_output.py": (1,), "transfer_digits.py": (1,),
+         "gan_digits.py": (1, 2)}
 pytestmark = pytest.mark.skipif(not NAMES, reason="the examples are not here")
 
 
