@@ -129,3 +129,23 @@ def test_conv_pool_is_conv_then_pool(combination, pool, index):
              pool_stride_x=sx, **settings)
         assert_same_bits(got, y, f"y, {activation}")
         assert_same_bits(got_at, at, f"index, {activation}")
+
+
+@pytest.mark.parametrize("pool", [(2, 2, 2, 2), (1, 3, 2, 3), (3, 2, 3, 4)])
+def test_gradient_of_a_pool_spreads_on_the_way(combination, pool):
+    """conv_backward_parameters of a pooled gradient and its index has the bits of that of the map that they make."""
+    dtype, rng = combination.dtype, np.random.default_rng(0)
+    ky, kx, sy, sx = pool
+    small = (9 - ky) // sy + 1, (13 - kx) // sx + 1
+    for c, o in ((1, 6), (3, 7), (9, 17)):
+        x, dy = (rng.standard_normal(s).astype(dtype) for s in ((37, 9, 14, c), (37, *small, o)))
+        index, below = rng.integers(0, ky * kx, dy.shape).astype(np.uint8), np.empty((37, 9, 13, o), dtype)
+        call("max_pool_backward", (dy, index, below), **dict(zip(WINDOW, (*pool, 0, 0), strict=True)))
+        settings = {**dict(zip(WINDOW, (3, 2, 1, 1, 1, 0), strict=True)), "dilation_y": 1, "dilation_x": 1, "groups": 1}
+        dw, got = np.empty((2, 6 * c, o), dtype)
+        db, got_db = np.empty((2, 1, o), dtype)
+        call("conv_backward_parameters", (x, below, None, dw, db), **settings)
+        call("conv_backward_parameters", (x, dy, index, got, got_db), pool_y=ky, pool_x=kx, pool_stride_y=sy,
+             pool_stride_x=sx, map_y=9, map_x=13, **settings)
+        assert_same_bits(got, dw, "dw")
+        assert_same_bits(got_db, db, "db")

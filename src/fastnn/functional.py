@@ -882,7 +882,7 @@ def conv_backward_parameters(x: Any, dy: Any, kernel_size: Any, strides: Any = 1
     """dw (kernel height, kernel width, c / groups, filters) and db (filters) of `conv_forward`."""
     x, dy = _arrays("x:bhwc dy:bklo", x, dy)
     slides = _Slides(kernel_size, strides, padding, dilation)
-    return _conv_gradients("conv_backward_parameters", x, dy, x, dy, slides, groups)
+    return _conv_gradients("conv_backward_parameters", [x, dy, None], x, dy, slides, groups, dy.shape[3])
 
 
 def conv_transpose_forward(x: Any, w: Any, b: Any = None, activation: str = "identity", alpha: float | None = None,
@@ -926,18 +926,18 @@ def conv_transpose_backward_parameters(x: Any, dy: Any, kernel_size: Any, stride
     """dw (kernel height, kernel width, filters / groups, c) and db (filters) of `conv_transpose_forward`."""
     x, dy = _arrays("x:bhwc dy:bklo", x, dy)
     slides = _Slides(kernel_size, strides, padding, dilation)
-    return _conv_gradients("conv_transpose_backward_parameters", x, dy, dy, x, slides, groups)
+    return _conv_gradients("conv_transpose_backward_parameters", [x, dy], dy, x, slides, groups, dy.shape[3])
 
 
-def _conv_gradients(name: str, x: Array, dy: Array, images: Array, maps: Array, slides: _Slides,
-                    groups: int) -> tuple[Array, Array]:
+def _conv_gradients(name: str, inputs: list[Array | None], images: Array, maps: Array, slides: _Slides, groups: int,
+                    filters: int) -> tuple[Array, Array]:
     settings = slides.convolution(groups, images.shape[3], maps.shape[3])
     if slides.count(images) != list(maps.shape[1:3]):
         raise ValueError(f"dy: expected maps of {slides.count(images)} for images of {images.shape[1:3]}, "
                          f"got {maps.shape[1:3]}")
-    dw = np.empty((*slides.size, images.shape[3] // groups, maps.shape[3]), x.dtype)
-    db = np.empty((1, dy.shape[3]), x.dtype)
-    call(name, (x, dy, _matrix(dw), db), **settings)
+    dw = np.empty((*slides.size, images.shape[3] // groups, maps.shape[3]), images.dtype)
+    db = np.empty((1, filters), images.dtype)
+    call(name, (*inputs, _matrix(dw), db), **settings)
     return dw, db[0]
 
 

@@ -143,7 +143,8 @@ class Convolution(Layer):
             parts = max(1, min(MOST_PARTS, PARTS_BYTES // bytes_))
             dw = builder.arena((parts, rows, n))
             db = builder.arena((parts, self.result[2])) if self.use_bias else None
-            builder.emit(self.parameters_op, x, dz, dw, db, **self.settings())
+            inputs = (x, dz, None) if self.parameters_op == "conv_backward_parameters" else (x, dz)
+            builder.emit(self.parameters_op, *inputs, dw, db, **self.settings())
             builder.emit("sum_chunks", dw, dz, builder.gradient(weight))
             if self.use_bias:
                 builder.emit("sum_chunks", db, dz, builder.gradient(self.segments["bias"]))

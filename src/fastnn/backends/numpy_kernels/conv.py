@@ -91,6 +91,12 @@ def per_part(maps):
     return lambda shapes: 2 * math.prod(shapes[maps]) * shapes["parts"][-2]
 
 
+def per_map_of_pool(shapes):
+    """That of `per_part`; a pooled gradient's map has the windows' pixels."""
+    window = shapes["pool_y"][0] * shapes["pool_x"][0] if "index" in shapes else 1
+    return per_part("dy")(shapes) * window
+
+
 @op("x w b? -> y z?", dims=f"{DIMS} activation", scalars="alpha", lanes="x y z", flops=per_map("y"))
 def conv_forward(x, w, b, y, z, *, activation, alpha, step, **settings):
     """y = f(z), z = x * w + b"""
@@ -135,9 +141,23 @@ def _gradients(x, y, biased, parts, bias_parts, settings):
             bias_parts[i] = biased[images].sum(axis=(0, 1, 2), dtype=np.float64)
 
 
-@op("x dy -> parts bias_parts?", dims=DIMS, lanes="x dy", flops=per_part("dy"))
-def conv_backward_parameters(x, dy, parts, bias_parts, *, step, **settings):
-    """dw = the sum over images and pixels of x dy, db that of dy: a part for each chunk of images"""
+def spread(dy, index, size, kernel, strides, pads):
+    """The map of `size` (h, w) with dy where its windows' maxima were, added up where windows overlap."""
+    (ky, kx), (sy, sx), (py, px), (oh, ow), (h, w) = kernel, strides, pads, dy.shape[1:3], size
+    frame = np.zeros((len(dy), max((oh - 1) * sy + ky, py + h), max((ow - 1) * sx + kx, px + w), dy.shape[3]), dy.dtype)
+    for k, (i, j) in enumerate(np.ndindex(ky, kx)):
+        frame[:, i:i + (oh - 1) * sy + 1:sy, j:j + (ow - 1) * sx + 1:sx] += np.where(index == k, dy, 0)
+    return frame[:, py:py + h, px:px + w]
+
+
+@op("x dy index? -> parts bias_parts?", dims=f"{DIMS} pool_y pool_x pool_stride_y pool_stride_x map_y map_x",
+    lanes="x dy index", flops=per_map_of_pool)
+def conv_backward_parameters(x, dy, index, parts, bias_parts, *, pool_y, pool_x, pool_stride_y, pool_stride_x, map_y,
+                             map_x, step, **settings):
+    """dw = the sum over images and pixels of x dy, db that of dy: a part for each chunk of images. With an index, dy
+    is the gradient of a maximum pool, and goes to the maxima of the map below first"""
+    if index is not None:
+        dy = spread(dy, index, (map_y, map_x), (pool_y, pool_x), (pool_stride_y, pool_stride_x), (0, 0))
     _gradients(x, dy, dy, parts, bias_parts, settings)
 
 

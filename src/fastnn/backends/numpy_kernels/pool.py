@@ -8,7 +8,7 @@ import numpy as np
 
 from ...program import op
 from .conv import DIMS as CONV_DIMS
-from .conv import conv_forward
+from .conv import conv_forward, spread
 
 DIMS = "kernel_y kernel_x stride_y stride_x pad_y pad_x"
 
@@ -57,9 +57,4 @@ def conv_pool_forward(x, w, b, y, index, *, pool_y, pool_x, pool_stride_y, pool_
 def max_pool_backward(dy, index, dx, *, step, **settings):
     """dx = dy at the maxima, added up where windows overlap"""
     ky, kx, sy, sx, py, px = (settings[name] for name in DIMS.split())
-    (oh, ow), (h, w) = dy.shape[1:3], dx.shape[1:3]
-    size = max((oh - 1) * sy + ky, py + h), max((ow - 1) * sx + kx, px + w)
-    frame = np.zeros((len(dx), *size, dx.shape[3]), dx.dtype)
-    for k, (i, j) in enumerate(np.ndindex(ky, kx)):
-        frame[:, i:i + (oh - 1) * sy + 1:sy, j:j + (ow - 1) * sx + 1:sx] += np.where(index == k, dy, 0)
-    dx[...] = frame[:, py:py + h, px:px + w]
+    dx[...] = spread(dy, index, dx.shape[1:3], (ky, kx), (sy, sx), (py, px))
