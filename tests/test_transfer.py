@@ -319,6 +319,36 @@ def test_it_goes_on_from_a_checkpoint(backend, tmp_path, optimizer, every):
         assert_same_bits(parts.state_dict()[name], array, name)
 
 
+@pytest.mark.parametrize("optimizer", [fnn.Adam, fnn.AdamW, fnn.AMSGrad, fnn.NAdam])
+def test_bias_correction_counts_from_a_layers_own_start(backend, optimizer, tmp_path):
+    """A layer unfrozen after 12 updates steps as in a new training, one that goes on steps as before."""
+    X, y = data()
+    model = chain((1, 2), optimizer(0.01), "float64")
+    model.fit(X, y, batch_size=8, epochs=4, verbose=0)
+    model.unfreeze("dense")
+    model.recompile()
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    before, others = model.state_dict(), (model.copy(), fnn.load(path))
+    for _ in range(3):
+        for each in (model, *others):
+            each.train_on_batch(X, y)
+        for other in others:  # whatever holds the state holds the counts
+            for name, array in model.state_dict().items():
+                assert_same_bits(other.state_dict()[name], array, name)
+    moved = {name: w - before[name] for name, w in model.state_dict().items()}
+    assert 0 < np.abs(moved["dense.weight"]).max() < 3 * 1.1 * 0.01  # without correction it is about 3 and 9 times that
+    first = chain((1, 2), optimizer(0.01), "float64")
+    first.load_state_dict(before)
+    first.unfreeze("dense")
+    first.compile(optimizer(0.01), "cross_entropy")
+    again = fnn.load(path)
+    for each in (first, again):
+        each.train_on_batch(X, y)
+    assert_same_bits(first.layers[1].weight, again.layers[1].weight)  # the first step, of the same gradient
+    assert (first.layers[-1].weight != again.layers[-1].weight).any()
+
+
 def test_what_cannot_be_unfrozen():
     X, y = data()
     with pytest.raises(ValueError, match=r"expected a model with frozen layers.*model\.freeze\(up_to"):

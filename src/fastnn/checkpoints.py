@@ -150,11 +150,12 @@ class Keeper:
         return epochs if state["stop"] else epoch
 
     def _unfreeze(self, source: Record) -> None:
-        """Train what the checkpoint has optimizer state of: a callback may have unfrozen layers before it."""
-        names, numbers = below("optimizer/0/", source.arrays), self.model._numbers
-        more = names.keys() - numbers.trained.segments.keys()
-        if more and names.keys() <= numbers.parameters.segments.keys():
-            self.model.unfreeze(*{name.rpartition(".")[0]: None for name in more})
+        """Train what was trained at the checkpoint: a callback may have unfrozen layers before it."""
+        names = {*below("optimizer/0/", source.arrays), *source.description.get("since", ())}
+        numbers = self.model._numbers
+        more = names - numbers.trained.segments.keys()
+        if more and names <= numbers.parameters.segments.keys():
+            self.model.unfreeze(*{name.rpartition(".")[0] for name in more})
             self.model.recompile()
 
     def begin_epoch(self, totals: RunningLoss, gathered: bundles.Bundle | list | None) -> int:

@@ -92,6 +92,11 @@ class Compiled:
             self.programs[entry] = self._emit(entry)
         return self.programs[entry]
 
+    def forget(self) -> None:
+        """Make every Program anew when it is next asked for."""
+        with self._lock:
+            self.programs, self._idle = {}, {}
+
     def quick_predict(self, X: object) -> np.ndarray | None:
         """The outputs for a few rows of the model's own dtype, or None: then `borrow` is the way."""
         if backends.backend() != self._quick_backend:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .compilation import Compiled
 from .history import History
 from .layers import Layer
 from .optimizers import Optimizer
@@ -50,6 +51,7 @@ class LoadReport:
 class ModelState:
     """What `fastnn.Model` is made of below its graph: arrays, optimizer state, counts."""
 
+    _compiled: Compiled
     _numbers: Numbers
     layers: list[Layer]
     optimizer: Optimizer | None
@@ -141,12 +143,24 @@ class ModelState:
     def snapshot(self) -> dict[str, Any]:
         """Copies of everything that training changes: what `restore` takes back."""
         return {"arrays": self.state_dict(), "states": [copies(views) for views in self._numbers.states()],
-                "update_count": self.update_count, "shuffles": self.shuffles,
+                "update_count": self.update_count, "shuffles": self.shuffles, "since": self._starts(),
                 "history": copy.deepcopy(self.history)}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go back to a `snapshot` of this model or of one with the same layers."""
         self.load_state_dict(snapshot["arrays"])
+        self._start_at(snapshot.get("since", {}))
         self._numbers.set_states(snapshot["states"], self.optimizer.initial_states if self.optimizer else ())
         self.update_count, self.shuffles = snapshot["update_count"], snapshot["shuffles"]
         self.history = copy.deepcopy(snapshot["history"])
+
+    def _starts(self) -> dict[str, int]:
+        """How many updates there had been when parameters that were frozen at first began to be trained."""
+        return {name: s.since for name, s in self._numbers.trained.segments.items() if s.since}
+
+    def _start_at(self, since: Mapping[str, int]) -> None:
+        """Set what `_starts` says: bias correction counts from there."""
+        known = {name: n for name, n in since.items() if name in self._numbers.trained.segments}
+        if known != self._starts():
+            self._numbers.trained = self._compiled.trained = self._numbers.trained.starting(known)
+            self._compiled.forget()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
@@ -101,6 +101,7 @@ class Segment:
     decay_factor: float = 1.0
     regularizer: Any = None  # emits the penalty on the array (fastnn.regularizers)
     constraint: Any = None  # emits what puts the array right after an update
+    since: int = 0  # updates before it was trained, where it was frozen at first: its optimizer state is that new
 
     def view(self, vector: np.ndarray) -> np.ndarray:
         """The segment's logical array as a view into `vector`."""
@@ -147,6 +148,13 @@ class Layout:
                 rest.segments[name] = replace(s, offset=rest.size)
                 rest.size += s.n_elements
         return rest
+
+    def starting(self, since: Mapping[str, int]) -> Layout:
+        """The layout with these numbers of updates before arrays were trained; 0 for the others."""
+        other = Layout(self.dtype)
+        other.size = self.size
+        other.segments = {name: replace(s, since=since.get(name, 0)) for name, s in self.segments.items()}
+        return other
 
     def zeros(self) -> np.ndarray:
         """A vector of this layout, all zero."""

@@ -170,7 +170,8 @@ class Transfer:
         """Compile again as before, now that `trainable` of some layers has changed.
 
         Unlike `compile` this keeps the number of updates, and the optimizer's state of all parameters that
-        were trained and still are. That of parameters that begin to be trained begins anew.
+        were trained and still are. Parameters that begin to be trained begin as in a new training: theirs is
+        new, and bias correction counts their updates from here on.
 
         Raises
         ------
@@ -180,8 +181,10 @@ class Transfer:
         if self.optimizer is None:
             raise RuntimeError("the model is not compiled: call model.compile(optimizer=..., loss=...) first")
         states, count = [copies(views) for views in self._numbers.states()], self.update_count
+        since = {name: segment.since for name, segment in self._numbers.trained.segments.items()}
         self.compile(self.optimizer, *self._compile_settings())  # type: ignore[attr-defined]
         self.update_count = count
+        self._start_at({name: since.get(name, count) for name in self._numbers.trained.segments})  # type: ignore
         if states:
             self._numbers.allocate_states(self.optimizer.initial_states)
             for views, kept in zip(self._numbers.states(), states, strict=True):

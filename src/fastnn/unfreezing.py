@@ -31,10 +31,9 @@ class GradualUnfreezing(Callback):
 
     Notes
     -----
-    All parameters count the same updates. So the averages of `fastnn.Adam`, which begin at zero for a layer that
-    is unfrozen late, are corrected as if they had begun with the others, and the layer's first steps are up to
-    about 6 times as long as its rate; over some hundred steps this fades. Lower layers want a lower rate
-    anyway: ``rate_factors=model.rates_by_depth(1 / 2.6)``. `fastnn.SGD`, with momentum too, has no such start.
+    A layer that is unfrozen begins as in a new training: its optimizer state is new, and the bias correction of
+    `fastnn.Adam` counts its updates from there. Lower layers want a lower rate:
+    ``rate_factors=model.rates_by_depth(1 / 2.6)``.
 
     Examples
     --------

@@ -119,7 +119,7 @@ def describe(model: Model) -> dict[str, Any]:
 def counts_of(model: Model) -> dict[str, Any]:
     """What training counts in a model, and the names in its history."""
     return {"update_count": int(model.update_count), "shuffles": int(model.shuffles),
-            "logs": list(model.history.history)}
+            "logs": list(model.history.history), **({"since": since} if (since := model._starts()) else {})}
 
 
 def compiled_config(model: Model) -> dict[str, Any] | None:
@@ -203,5 +203,8 @@ def set_arrays(model: Model, description: Mapping[str, Any], arrays: Mapping[str
     counts = description["update_count"], description["shuffles"]
     if not all(type(count) is int and 0 <= count < 1 << 62 for count in counts):
         raise ValueError(f"update_count, shuffles: expected counts, got {counts}")
+    since = dict(description.get("since", {}))
+    if not all(name in trained and type(n) is int and 0 < n <= counts[0] for name, n in since.items()):
+        raise ValueError(f"since: expected counts of updates for parameters that are trained, got {since!r:.80}")
     model.restore({"arrays": below("model/", arrays), "states": states, "update_count": counts[0],
-                   "shuffles": counts[1], "history": history})
+                   "shuffles": counts[1], "history": history, "since": since})

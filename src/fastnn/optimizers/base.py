@@ -104,7 +104,7 @@ class Optimizer:
 
     def scalars(self) -> dict[str, Any]:
         """The op's settings; learning rate and momentum come with each step."""
-        return {"correct": 0, "rate_outside": 0, "whole_first": 0, "rate_factor": 1.0, "beta1": 0.0,
+        return {"correct": 0, "rate_outside": 0, "whole_first": 0, "since": 0, "rate_factor": 1.0, "beta1": 0.0,
                 "beta2": 0.0, "epsilon": 0.0, "epsilon_inside": 0.0, "decay": self.weight_decay,
                 "momentum_decay": 0.0}
 
@@ -114,6 +114,7 @@ class Optimizer:
         settings = self.scalars()
         settings["rate_factor"] *= segment.rate_factor * self.rate_factor(segment.name)
         settings["decay"] *= segment.decay_factor
+        settings["since"] = builder.trained.segments[segment.name].since
         if segment.name in builder.row_gradients:
             builder.emit("lazy_update", *builder.row_gradients[segment.name], builder.parameter(segment), *states,
                          optimizer=self.op, **settings)

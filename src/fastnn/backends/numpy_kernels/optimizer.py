@@ -10,7 +10,7 @@ import numpy as np
 from ...program import OPS, op
 from .base import elements, product
 
-DIMS = "correct rate_outside whole_first"
+DIMS = "correct rate_outside whole_first since"
 SCALARS = "rate_factor beta1 beta2 epsilon epsilon_inside decay momentum_decay"
 CORRECTION_BEFORE_EPSILON = 2
 
@@ -38,19 +38,19 @@ def optimizer(operands: str, n_flops: int) -> Callable:
 class Rates:
     """The numbers of one step, in the parameters' type (``FNN(rates)`` in ``csrc/optimizer.inc``)."""
 
-    def __init__(self, real, name, step, *, correct, rate_outside, whole_first, rate_factor, beta1, beta2,
+    def __init__(self, real, name, step, *, correct, rate_outside, whole_first, since, rate_factor, beta1, beta2,
                  epsilon, epsilon_inside, decay, momentum_decay):
-        rate = step.rate * rate_factor
+        rate, update = step.rate * rate_factor, step.update - since
         beta1 = beta1 if step.momentum is None else step.momentum
-        damps = name in ("momentum", "nesterov") and not (whole_first and step.update == 1)
+        damps = name in ("momentum", "nesterov") and not (whole_first and update == 1)
         share = 1 - beta2 if damps else 1
-        corrected_rate = rate / (1 - beta1 ** step.update) if correct else rate
-        root_correction = 1 / np.sqrt(1 - beta2 ** step.update) if correct else 1
+        corrected_rate = rate / (1 - beta1 ** update) if correct else rate
+        root_correction = 1 / np.sqrt(1 - beta2 ** update) if correct else 1
         if correct == CORRECTION_BEFORE_EPSILON:
             corrected_rate, root_correction = corrected_rate / root_correction, 1
         if name == "nadam":
-            product = nadam_product(beta1, momentum_decay, step.update) if correct else 0
-            now, ahead = (nadam_momentum(beta1, momentum_decay, t) for t in (step.update, step.update + 1))
+            product = nadam_product(beta1, momentum_decay, update) if correct else 0
+            now, ahead = (nadam_momentum(beta1, momentum_decay, t) for t in (update, update + 1))
             self.now_rate = real(rate * (1 - now) / (1 - product))
             self.ahead_rate = real(rate * ahead / (1 - product * ahead))
         self.rate, self.beta1, self.beta2 = real(rate), real(beta1), real(beta2)
