@@ -10,9 +10,7 @@ import numpy as np
 
 from ..layers import Layer
 from ..layers.tensor import Shape
-from .orders import CHANNELS, SAMPLES, STEPS, permutation, require
-
-__all__ = ["CHANNELS", "IR_VERSION", "OPSET", "SAMPLES", "STEPS", "Emitter", "Value", "permutation", "require"]
+from .orders import SAMPLES, permutation
 
 OPSET, IR_VERSION = 17, 8
 
@@ -40,6 +38,8 @@ class Emitter:
         Those of the model, by name.
     onnx : module
         The package.
+    export : callable, optional
+        From a layer to the function that writes it, for layers that have others inside.
 
     Attributes
     ----------
@@ -47,8 +47,8 @@ class Emitter:
         The layer whose nodes come next; their names begin with it.
     """
 
-    def __init__(self, arrays: dict[str, np.ndarray], onnx: Any) -> None:
-        self.arrays, self.onnx = arrays, onnx
+    def __init__(self, arrays: dict[str, np.ndarray], onnx: Any, export: Any = None) -> None:
+        self.arrays, self.onnx, self.export = arrays, onnx, export
         self.nodes: list[Any] = []
         self.constants: dict[str, np.ndarray] = {}
         self.taken: set[str] = set()

@@ -14,9 +14,10 @@ from .onnx_emitter import IR_VERSION, OPSET, Emitter, Value
 from .onnx_images import IMAGES
 from .onnx_layers import ROWS, Exporter
 from .onnx_pooling import POOLING
+from .onnx_sequences import SEQUENCES
 from .orders import SAMPLES, require
 
-EXPORTERS: dict[type[Layer], Exporter] = {**ROWS, **IMAGES, **POOLING}
+EXPORTERS: dict[type[Layer], Exporter] = {**ROWS, **IMAGES, **POOLING, **SEQUENCES}
 
 
 def to_onnx(model: Model, path: str | os.PathLike | None = None) -> Any:
@@ -65,7 +66,7 @@ def to_onnx(model: Model, path: str | os.PathLike | None = None) -> Any:
     True
     """
     onnx = require("onnx", "onnx")
-    g = Emitter(model._numbers.all_arrays(), onnx)
+    g = Emitter(model._numbers.all_arrays(), onnx, exporter_of)
     g.taken |= {*model.input_names, *model.output_names}
     graph, values = model._graph, {}
     for tensor, name in zip(graph.inputs, model.input_names, strict=True):

@@ -17,10 +17,11 @@ from .onnx_image_readers import IMAGES
 from .onnx_nodes import Node, Nodes
 from .onnx_pooling_readers import POOLING
 from .onnx_readers import ROWS
+from .onnx_sequence_readers import SEQUENCES
 from .orders import CHANNELS, SAMPLES, STEPS, Read, permutation, require
 from .records import ModelFileError
 
-OPERATORS = {**ROWS, **IMAGES, **POOLING}
+OPERATORS = {**ROWS, **IMAGES, **POOLING, **SEQUENCES}
 OPSETS = range(13, 24)
 OF_IMAGES = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
              "BatchNormalization", "InstanceNormalization", "Resize"}
@@ -120,10 +121,10 @@ class Reader:
     def _order(self, name: str, rank: int) -> str:
         """The order of an input's axes: what the first operator that cares takes."""
         stack, seen = [name], {name}
-        while stack:
+        while stack and rank > 2:
             for node in self.nodes.users.get(stack.pop(), ()):
                 if node.kind in OF_IMAGES:
-                    return CHANNELS if rank > 2 else SAMPLES
+                    return CHANNELS
                 if node.kind in OF_SEQUENCES:
                     return STEPS
                 if node.kind not in ORDERED:
@@ -137,15 +138,21 @@ class Reader:
              places: np.ndarray | None = None) -> None:
         """The node's output is the layer's, which gets its name from the node, and these arrays."""
         first = inputs if isinstance(inputs, Read) else inputs[0]
-        name = node.name.rpartition("/")[0] or node.name
-        if layer.given_name is None and name and name not in self.names and "/" not in name:
-            layer.given_name = layer.name = name
-            self.names.add(name)
+        layer.given_name = self.layer_name(node)
+        layer.name = layer.given_name or layer.name
         tensor = layer(inputs.tensor if isinstance(inputs, Read) else [read.tensor for read in inputs])
         if arrays:
             self.arrays.append((layer, arrays))
         read = Read(tensor, first.order if order is None else order, places)
         self.values[node.outputs[0] if output is None else output] = read
+
+    def layer_name(self, node: Node) -> str | None:
+        """What the layer of a node is called; None where that is taken."""
+        name = node.name.rpartition("/")[0] or node.name
+        if not name or name in self.names or "/" in name:
+            return None
+        self.names.add(name)
+        return name
 
     def model(self, dtype: Any) -> Model:
         """The model of the graph's outputs."""

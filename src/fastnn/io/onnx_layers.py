@@ -47,7 +47,7 @@ def dense(g: Emitter, layer: Any, x: Value) -> Value:
     else:
         y = g.op("MatMul", name, weight)
         y = g.op("Add", y, *biases) if biases else y
-    return activated(g, layer.choice, Value(layer.output_shape, y))
+    return activated(g, layer.choice, Value((*x.shape[:-1], layer.units), y))
 
 
 def activation(g: Emitter, layer: Any, x: Value) -> Value:

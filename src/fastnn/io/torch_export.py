@@ -238,15 +238,16 @@ def batch_norm(w: Writer, layer: Any) -> None:
 
 
 def layer_norm(w: Writer, layer: Any) -> None:
-    """Over the last axis."""
+    """Over the last axis, or over all of an image."""
     unordered(w, layer)
-    w.in_order(SAMPLES)
-    shape = next((s.shape for s in layer.segments.values()), layer.input_shape[-1:])
-    if shape != layer.input_shape[-1:]:
-        raise ValueError(f"layer {layer.name!r}: expected a LayerNorm over the last axis; PyTorch has images in "
-                         "another order")
-    w.add(w.nn.LayerNorm(shape, layer.epsilon, elementwise_affine=layer.center or layer.scale),
-          weight=w.array("gamma"), bias=w.array("beta"))
+    w.in_order(SAMPLES if layer.per_pixel else CHANNELS)
+    gamma, beta = w.array("gamma"), w.array("beta")
+    shape = layer.input_shape[-1:]
+    if not layer.per_pixel:
+        h, width, c = layer.input_shape
+        shape = c, h, width
+        gamma, beta = (None if a is None else a.transpose(2, 0, 1) for a in (gamma, beta))
+    w.add(w.nn.LayerNorm(shape, layer.epsilon, elementwise_affine=layer.center or layer.scale), weight=gamma, bias=beta)
 
 
 def prelu(w: Writer, layer: Any) -> None:

@@ -313,12 +313,14 @@ def batch_norm(reader: Reader, module: Any) -> None:
 
 
 def layer_norm(reader: Reader, module: Any) -> None:
-    """Over the last axis."""
-    arrays, x = state(module), reader.value
-    reader.require(x.order == SAMPLES and len(module.normalized_shape) == 1, "a LayerNorm over the last axis")
+    """Over the last axis, or over all of an image."""
+    arrays, x, axes = state(module), reader.value, len(module.normalized_shape)
+    image = axes == len(x.shape) == 3 and x.order == CHANNELS
+    reader.require(image or x.order == SAMPLES and axes == 1, "a LayerNorm over the last axis, or over an image")
     names = {"weight": "gamma", "bias": "beta"}
-    reader.add(LayerNorm(module.eps, center="bias" in arrays, scale="weight" in arrays),
-               {ours: x.features(arrays[name]) for name, ours in names.items() if name in arrays}, x.places)
+    reader.add(LayerNorm(module.eps, (1, 2, 3) if image else -1, center="bias" in arrays, scale="weight" in arrays),
+               {ours: arrays[name].transpose(1, 2, 0) if image else x.features(arrays[name])
+                for name, ours in names.items() if name in arrays}, x.places)
 
 
 def prelu(reader: Reader, module: Any) -> None:
