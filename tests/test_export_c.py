@@ -12,6 +12,7 @@ from fastnn.catalogue import cases
 from fastnn.inference import adapt
 from fastnn.io.c_export import WRITERS
 from fastnn.io.c_functions import FORMULAS
+from fastnn.layers import LAYERS
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="there is no C compiler here to compile the header")
@@ -62,6 +63,15 @@ def test_catalogue(case, tmp_path):
         return
     with pytest.raises(ValueError, match="layer '.*': nobody has said how .* is written in C; expected one of Dense"):
         model.export_c(tmp_path / "net.h")
+
+
+def test_every_layer_is_written_or_known_not_to_be():
+    """Recurrent networks are not promised."""
+    assert {cls.__name__ for cls in LAYERS.values() if cls not in WRITERS} == REFUSED
+
+
+REFUSED = {"Bidirectional", "Embedding", "GRU", "GroupNorm", "LSTM", "Masking", "SimpleRNN", "TimeDistributed",
+           "UpSampling2D"}
 
 
 @needs_compiler

@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+from fastnn.catalogue import cases
+from fastnn.io.keras import READERS
 
 rng = np.random.default_rng(0)
 
@@ -90,6 +92,69 @@ def test_prelu():
     close(predict([fnn.PReLU()], (3,), [alpha], X), np.where(X > 0, X, alpha * X))
     images, shared = random(2, 2, 2, 3), alpha.reshape(1, 1, 3)
     close(predict([fnn.PReLU()], (2, 2, 3), [shared], images), np.where(images > 0, images, shared * images))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_lstm():
+    """keras.layers.LSTMCell: gates i f c o."""
+    kernel, recurrent, bias, X = random(3, 16), random(4, 16), random(16), random(2, 5, 3)
+    h = c = np.zeros((2, 4))
+    for t in range(5):
+        i, f, g, o = np.split(X[:, t] @ kernel + h @ recurrent + bias, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+    close(predict([fnn.LSTM(4)], (5, 3), [kernel, recurrent, bias], X), h)
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_gru(reset_after):
+    """keras.layers.GRUCell: gates z r h, h' = z h + (1 - z) hh."""
+    kernel, recurrent, X = random(3, 12), random(4, 12), random(2, 5, 3)
+    bias = random(2, 12) if reset_after else random(12)
+    b_in, b_own = bias if reset_after else (bias, np.zeros(12))
+    h = np.zeros((2, 4))
+    for t in range(5):
+        x_z, x_r, x_h = np.split(X[:, t] @ kernel + b_in, 3, axis=1)
+        if reset_after:
+            h_z, h_r, h_h = np.split(h @ recurrent + b_own, 3, axis=1)
+            hh = np.tanh(x_h + sigmoid(x_r + h_r) * h_h)
+        else:
+            h_z, h_r = np.split(h @ recurrent[:, :8], 2, axis=1)
+            hh = np.tanh(x_h + (sigmoid(x_r + h_r) * h) @ recurrent[:, 8:])
+        z = sigmoid(x_z + h_z)
+        h = z * h + (1 - z) * hh
+    close(predict([fnn.GRU(4, reset_after=reset_after)], (5, 3), [kernel, recurrent, bias], X), h)
+
+
+def rnn(X, kernel, recurrent, bias):
+    h = np.zeros((len(X), len(recurrent)))
+    for t in range(X.shape[1]):
+        h = np.tanh(X[:, t] @ kernel + h @ recurrent + bias)
+    return h
+
+
+def test_embedding_and_both_directions():
+    """Bidirectional: the forward layer's arrays, then the backward layer's."""
+    table = random(9, 3)
+    there, back = [[random(3, 4), random(4, 4), random(4)] for _ in range(2)]
+    tokens = rng.integers(0, 9, (2, 5))
+    got = predict([fnn.Embedding(9, 3), fnn.Bidirectional(fnn.SimpleRNN(4))], (5,), [table, *there, *back], tokens)
+    X = table[tokens]
+    close(got, np.hstack([rnn(X, *there), rnn(X[:, ::-1], *back)]))
+
+
+def test_each_step_by_itself():
+    w, b, X = random(3, 2), random(2), random(2, 5, 3)
+    close(predict([fnn.TimeDistributed(fnn.Dense(2))], (5, 3), [w, b], X), X @ w + b)
+
+
+def test_every_layer_with_weights_is_known():
+    assert {case.covers for case in cases() if case.kind == "layer" and case.model().layers and any(
+        type(layer) is case.covers and (layer.segments or layer.persistent) for layer in case.model().layers)
+    } == set(READERS)
 
 
 def test_graph_takes_each_layer_once():

@@ -131,7 +131,7 @@ def test_dtype_of_the_parameters():
     (nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten()), (2, 2, 2), "expected a Linear after the Flatten"),
     (nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), (5, 5, 1), "ceil_mode=False"),
     (nn.Sequential(), (3,), "at least one layer"),
-    (nn.Sequential(nn.Linear(4, 2)), (3,), ""),
+    (nn.Sequential(nn.Linear(4, 2)), (3,), "module '0': expected a Linear of 3 features"),
 ])
 def test_refuses_by_name(module, shape, words):
     with pytest.raises(ValueError, match=words):

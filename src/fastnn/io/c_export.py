@@ -16,16 +16,23 @@ from ..layers import (
     ELU,
     Activation,
     Add,
+    AveragePool1D,
+    AveragePool2D,
     BatchNorm,
     Concatenate,
     Conv1D,
     Conv2D,
     ConvTranspose2D,
+    Cropping2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
     Flatten,
     GaussianNoise,
+    GlobalAveragePool1D,
+    GlobalAveragePool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
     HardSigmoid,
     Layer,
     LayerNorm,
@@ -36,8 +43,13 @@ from ..layers import (
     Multiply,
     PCAWhitening,
     PReLU,
+    RandomFlip,
+    RandomRotation,
+    RandomShift,
+    Reshape,
     RowNormalize,
     Standardize,
+    ZeroPadding2D,
 )
 from ..layers.tensor import Tensor
 from ..model import Model
@@ -254,6 +266,24 @@ def pool(function: str) -> Callable[..., None]:
     return write
 
 
+def global_pool(function: str) -> Callable[..., None]:
+    """A window as large as the image or the sequence."""
+    def write(c: Writer, layer: Any, x: str, y: str) -> None:
+        h, w, n = (1, *layer.input_shape)[-3:]
+        s = (h, w, n, 1, 1, h, w, h, w, 0, 0)
+        c.call(function, c.settings(s + ((0,) if function == "average_pool" else ())), x, y)
+    return write
+
+
+def frame(sign: int) -> Callable[..., None]:
+    """Pixels added or taken away at the sides: windows of one pixel, some of them beyond the image."""
+    def write(c: Writer, layer: Any, x: str, y: str) -> None:
+        (above, _), (left, _) = layer.padding if sign > 0 else layer.cropping
+        s = (*layer.input_shape, *layer.output_shape[:2], 1, 1, 1, 1, sign * above, sign * left)
+        c.call("max_pool", c.settings(s), x, y)
+    return write
+
+
 def copied(c: Writer, layer: Any, x: str, y: str) -> None:
     """The value itself, in its own place."""
     n = math.prod(layer.input_shape)
@@ -287,7 +317,7 @@ def batch_norm(c: Writer, layer: Any, x: str, y: str) -> None:
 def layer_norm(c: Writer, layer: Any, x: str, y: str) -> None:
     """Over as many values as gamma and beta have."""
     total = math.prod(layer.input_shape)
-    n = next((math.prod(s.shape) for s in layer.segments.values()), layer.input_shape[-1])
+    n = layer.input_shape[-1] if layer.per_pixel else total
     c.call("layer_norm", total // n, n, f"(real){layer.epsilon!r}", x, c.constant("gamma"), c.constant("beta"), y)
 
 
@@ -335,7 +365,11 @@ WRITERS: dict[type[Layer], Callable[..., None]] = {
     Conv1D: convolution("conv"), Conv2D: convolution("conv"), DepthwiseConv2D: convolution("conv"),
     ConvTranspose2D: convolution("conv_transpose"), MaxPool1D: pool("max_pool"), MaxPool2D: pool("max_pool"),
     BatchNorm: batch_norm, LayerNorm: layer_norm,
-    Flatten: nothing, Dropout: nothing, GaussianNoise: nothing,
+    AveragePool1D: pool("average_pool"), AveragePool2D: pool("average_pool"),
+    GlobalAveragePool1D: global_pool("average_pool"), GlobalAveragePool2D: global_pool("average_pool"),
+    GlobalMaxPool1D: global_pool("max_pool"), GlobalMaxPool2D: global_pool("max_pool"),
+    ZeroPadding2D: frame(1), Cropping2D: frame(-1),
+    **dict.fromkeys([Flatten, Reshape, Dropout, GaussianNoise, RandomFlip, RandomShift, RandomRotation], nothing),
     Standardize: standardize, MinMax: standardize, RowNormalize: row_normalize, PCAWhitening: pca_whitening,
     Add: merge("add"), Multiply: merge("multiply"), Concatenate: concatenate,
 }

@@ -9,18 +9,25 @@ import numpy as np
 
 from ..checks import describe
 from ..layers import (
+    GRU,
+    LSTM,
     BatchNorm,
+    Bidirectional,
     Conv1D,
     Conv2D,
     ConvTranspose2D,
     Dense,
     DepthwiseConv2D,
+    Embedding,
+    GroupNorm,
     Layer,
     LayerNorm,
     MinMax,
     PCAWhitening,
     PReLU,
+    SimpleRNN,
     Standardize,
+    TimeDistributed,
 )
 from ..model import Model
 from ..parameters import assign
@@ -162,6 +169,33 @@ def standardize(t: Taker, layer: Any) -> None:
     t.set("adapted", np.ones(1))
 
 
+def recurrent(t: Taker, layer: Layer) -> None:
+    """Kernel, recurrent kernel, bias; the gates in the same order, i f c o."""
+    t.same(weight="kernel", recurrent_weight="recurrent kernel", bias="bias")
+
+
+def gru(t: Taker, layer: Any) -> None:
+    """Gates z r h as here; with reset_after two rows of biases, which add up but in the last gate."""
+    t.same(weight="kernel", recurrent_weight="recurrent kernel")
+    if not layer.use_bias or not layer.reset_after:
+        return t.same(bias="bias")
+    n = layer.units
+    given, own = t.take("bias", (2, 3 * n))
+    t.set("bias", np.concatenate([given[:2 * n] + own[:2 * n], given[2 * n:]]))
+    t.set("recurrent_bias", own[2 * n:])
+    return None
+
+
+def inside(t: Taker, *layers: Any) -> None:
+    """The arrays of layers inside another one."""
+    outer = t.layer
+    for layer in layers:
+        t.layer = layer
+        if read := READERS.get(type(layer)):
+            read(t, layer)
+    t.layer = outer
+
+
 def unknown(t: Taker, layer: Layer) -> None:
     """A layer of fastnn's alone."""
     raise ValueError(f"layer {layer.name!r}: Keras has no {type(layer).__name__}; fnn.Standardize is Keras's "
@@ -171,5 +205,8 @@ def unknown(t: Taker, layer: Layer) -> None:
 READERS: dict[type[Layer], Callable[[Taker, Any], None]] = {
     Dense: kernel_and_bias, Conv1D: kernel_and_bias, Conv2D: kernel_and_bias, ConvTranspose2D: kernel_and_bias,
     DepthwiseConv2D: depthwise, BatchNorm: batch_norm, LayerNorm: gamma_and_beta, PReLU: prelu,
-    Standardize: standardize, MinMax: unknown, PCAWhitening: unknown,
+    GroupNorm: gamma_and_beta, SimpleRNN: recurrent, LSTM: recurrent, GRU: gru,
+    Bidirectional: lambda t, layer: inside(t, *layer.both), TimeDistributed: lambda t, layer: inside(t, layer.layer),
+    Embedding: lambda t, layer: t.same(weight="embeddings"), Standardize: standardize,
+    MinMax: unknown, PCAWhitening: unknown,
 }

@@ -240,6 +240,7 @@ def linear(reader: Reader, module: Any) -> None:
     """W transposed, its rows in the order of fastnn's features."""
     arrays, x = state(module), reader.value
     reader.require(x.order == SAMPLES and len(x.shape) <= 2, "rows, or sequences (n, time, features), before a Linear")
+    reader.require(module.in_features == x.shape[-1], f"a Linear of {x.shape[-1]} features")
     weight = x.features(arrays["weight"].T)
     choice = reader.ending(rows=len(x.shape) == 1)
     reader.add(Dense(module.out_features, choice, use_bias=module.bias is not None), weights(arrays, weight=weight))
