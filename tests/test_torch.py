@@ -54,6 +54,14 @@ MODULES = {
     "time": ([nn.Linear(4, 6), nn.GELU(), nn.LayerNorm(6), nn.Linear(6, 3), nn.Softmax(-1)], (7, 4)),
     "norm": ([nn.Linear(5, 8), nn.BatchNorm1d(8), nn.LayerNorm(8), nn.LayerNorm(8, elementwise_affine=False)], (5,)),
     "flat-image": ([nn.Flatten(), nn.Dropout(0.1), nn.Linear(30, 4)], (2, 5, 3)),
+    "lstm": ([nn.LSTM(3, 4, num_layers=2, batch_first=True, dropout=0.2)], (5, 3)),
+    "gru-both": ([nn.GRU(3, 4, bidirectional=True, batch_first=True)], (5, 3)),
+    "rnn": ([nn.RNN(3, 4, nonlinearity="relu", bias=False, batch_first=True)], (5, 3)),
+    "average": ([nn.AvgPool2d(2, padding=1), nn.AvgPool2d((2, 1), count_include_pad=False, padding=(1, 0)),
+                 nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)], (6, 5, 3)),
+    "group-norm": ([nn.GroupNorm(2, 4), nn.Upsample(scale_factor=2, mode="bilinear"), nn.InstanceNorm2d(4, affine=True),
+                    nn.ConstantPad2d((0, 1, 2, 0), 0.0), nn.AdaptiveMaxPool2d((1, 1)), nn.Flatten()], (3, 4, 4)),
+    "conv1d-average": ([nn.Conv1d(3, 4, 3), nn.AvgPool1d(2), nn.AdaptiveMaxPool1d(1), nn.Flatten()], (9, 3)),
     "padded": ([nn.ZeroPad2d((1, 0, 2, 0)), nn.Conv2d(2, 3, 3)], (4, 5, 2)),
 }
 
@@ -100,14 +108,16 @@ def test_catalogue(case):
 
 
 # For a setting that PyTorch does not have.
-REFUSED = {"hard-sigmoid"}
+REFUSED = {"hard-sigmoid", "average-pool-same", "simple-rnn-gelu", "simple-rnn-reverse", "lstm-masked", "gru-before",
+           "bidirectional-sum", "bidirectional-mul", "bidirectional-ave"}
 
 
 def second(module):
     """Whether the first module that cares wants channels second."""
     kinds = [type(m).__name__ for m in module]
-    care = [k for k in kinds if k[:4] in ("Conv", "MaxP", "Avg", "Batc", "Line", "Laye", "Flat", "Cons", "LSTM")]
-    return bool(care) and care[0] not in ("Linear", "LayerNorm", "Flatten")
+    care = [k for k in kinds if k[:4] in ("Conv", "MaxP", "AvgP", "Batc", "Line", "Laye", "Flat", "Cons", "Mean",
+                                          "Recu", "Unfl")]
+    return bool(care) and care[0] not in ("Linear", "LayerNorm", "Flatten", "Recurrent", "Unflatten")
 
 
 def test_there_in_training_mode():

@@ -10,8 +10,12 @@ import numpy as np
 from ..activations import Choice
 from ..layers import (
     ELU,
+    GRU,
+    LSTM,
     Activation,
+    AveragePool1D,
     BatchNorm,
+    Bidirectional,
     Conv1D,
     Conv2D,
     ConvTranspose2D,
@@ -19,6 +23,8 @@ from ..layers import (
     DepthwiseConv2D,
     Dropout,
     Flatten,
+    GlobalAveragePool1D,
+    GlobalMaxPool1D,
     HardSigmoid,
     Layer,
     LayerNorm,
@@ -27,15 +33,23 @@ from ..layers import (
     MaxPool2D,
     MinMax,
     PReLU,
+    Reshape,
+    SimpleRNN,
     Standardize,
+    TimeDistributed,
 )
 from ..layers.noise import RandomLayer
 from ..layers.tensor import Tensor
 from ..model import Model
 from .onnx_images import pads_of, transposed_cuts
+from .onnx_sequences import BY_STEP
 from .orders import CHANNELS, SAMPLES, Read, permutation, places_of, require
+from .torch_more_export import MORE
 
-IN_CHANNELS = (Conv1D, MaxPool1D, BatchNorm)  # of sequences, what PyTorch wants with channels second
+# Layers of sequences whose modules want channels second, and those that want them last.
+IN_CHANNELS = (Conv1D, MaxPool1D, BatchNorm, AveragePool1D, GlobalAveragePool1D, GlobalMaxPool1D)
+
+IN_SAMPLES = (Dense, Flatten, LayerNorm, SimpleRNN, LSTM, GRU, Bidirectional, TimeDistributed, Reshape)
 
 
 def to_torch(model: Model) -> Any:
@@ -109,7 +123,7 @@ class Writer:
 
     def first(self, tensor: Tensor) -> Read:
         """The input, in PyTorch's order."""
-        care = next((la for la in self.model.layers if isinstance(la, (*IN_CHANNELS, Dense, Flatten, LayerNorm))), None)
+        care = next((la for la in self.model.layers if isinstance(la, (*IN_CHANNELS, *IN_SAMPLES))), None)
         second = len(tensor.shape) == 3 or len(tensor.shape) == 2 and isinstance(care, IN_CHANNELS)
         return Read(tensor, CHANNELS if second else SAMPLES)
 
@@ -303,9 +317,17 @@ def scale_shift(w: Writer, layer: Any) -> None:
     w.modules.append(ScaleShift(mean, scale))
 
 
+def time_distributed(w: Writer, layer: Any) -> None:
+    """The layer inside, which works on the last axis."""
+    if not isinstance(layer.layer, BY_STEP) or type(layer.layer) not in WRITERS:
+        raise ValueError(f"layer {layer.name!r}: PyTorch has no module for {type(layer.layer).__name__} step by step")
+    WRITERS[type(layer.layer)](w, layer.layer)
+
+
 WRITERS: dict[type[Layer], Callable[[Any, Any], None]] = {
     Dense: dense, Activation: activation, LeakyReLU: activation, ELU: activation, HardSigmoid: activation,
     Conv1D: convolution, Conv2D: convolution, DepthwiseConv2D: convolution, ConvTranspose2D: transposed,
     MaxPool1D: max_pool, MaxPool2D: max_pool, BatchNorm: batch_norm, LayerNorm: layer_norm, PReLU: prelu,
     Flatten: flatten, Dropout: dropout, Standardize: scale_shift, MinMax: scale_shift,
+    TimeDistributed: time_distributed, **MORE,
 }

@@ -15,6 +15,7 @@ from ..layers import (
     Conv1D,
     Conv2D,
     ConvTranspose2D,
+    Cropping2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
@@ -25,13 +26,16 @@ from ..layers import (
     MaxPool2D,
     PReLU,
     Standardize,
+    ZeroPadding2D,
 )
 from ..layers.tensor import Input
 from ..layers.tensor import input_shape as shape_of_input
 from ..sequential import Sequential
 from .orders import CHANNELS, SAMPLES, Read, permutation, places_of, require
+from .torch_more_import import MORE, pair, state
 
-CARE = ("Conv1d", "Conv2d", "ConvTranspose2d", "MaxPool1d", "MaxPool2d", "BatchNorm1d", "BatchNorm2d")
+CARE = ("Conv1d", "MaxPool1d", "BatchNorm1d", "AvgPool1d", "Mean", "AdaptiveAvgPool1d", "AdaptiveMaxPool1d",
+        "ConstantPad1d")  # of sequences, those that have channels second
 
 
 def from_torch(module: Any, input_shape: tuple[int | None, ...], dtype: Any = None) -> Sequential:
@@ -84,12 +88,14 @@ def from_torch(module: Any, input_shape: tuple[int | None, ...], dtype: Any = No
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     shape = shape_of_input("input_shape", input_shape)
     modules = list(_flat(module, torch))
-    cares = [m for _, m in modules if type(m).__name__ in (*CARE, "Linear", "LayerNorm", "Flatten", "Permute")]
+    cares = [m for _, m in modules if type(m).__name__ in (
+        *CARE, "Linear", "LayerNorm", "Flatten", "Permute", "RNN", "LSTM", "GRU", "Recurrent")]
     first = len(shape) == 3 or len(shape) == 2 and bool(cares) and type(cares[0]).__name__ in CARE
     reader = Reader(modules, Read(Input(shape), CHANNELS if first else SAMPLES))
     while reader.modules:
         reader.take()
-    reader.require(reader.around is None, "a layer behind it")
+    if reader.around is not None:
+        reader.frame()
     if reader.value.places is not None:
         raise ValueError("module: expected a Linear after the Flatten of an image, whose channels are first in PyTorch "
                          "and last in fastnn")
@@ -140,7 +146,8 @@ class Reader:
         if kind not in READERS:
             raise ValueError(f"module {self.name or kind!r}: fastnn has no layer for {kind}; expected one of "
                              f"{', '.join(READERS)}")
-        self.require(self.around is None or kind in PADDED, "a convolution or MaxPool after a padding module")
+        if self.around is not None and kind not in PADDED:
+            self.frame()
         READERS[kind](self, module)
 
     def add(self, layer: Layer, arrays: dict[str, np.ndarray] | None = None, places: np.ndarray | None = None,
@@ -154,6 +161,17 @@ class Reader:
         """Refuse a module whose settings fastnn does not have."""
         if not fulfilled:
             raise ValueError(f"module {self.name!r}: expected {what}, which is all that fastnn has a layer for")
+
+    def frame(self) -> None:
+        """The padding module before as a layer of its own."""
+        assert self.around is not None
+        (sides, value), self.around = self.around, None
+        self.require(value == 0 and len(sides) == 2, "padding of images with zeros")
+        if min(map(min, sides)) < 0:
+            self.require(max(map(max, sides)) <= 0, "pixels that are added, or taken away")
+            self.add(Cropping2D(tuple((-a, -b) for a, b in sides)))
+        else:
+            self.add(ZeroPadding2D(sides))
 
     def padding(self, module: Any, axes: int, value: float) -> Any:
         """The padding of a module, with that of a padding module before it."""
@@ -179,11 +197,6 @@ class Reader:
         if choice is not None:
             self.modules.pop(0)
         return choice
-
-
-def state(module: Any) -> dict[str, np.ndarray]:
-    """The module's own arrays."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
 
 
 def weights(arrays: dict[str, np.ndarray], **renamed: np.ndarray) -> dict[str, np.ndarray]:
@@ -249,6 +262,7 @@ def linear(reader: Reader, module: Any) -> None:
 def convolution(reader: Reader, module: Any) -> None:
     """W (filters, channels / groups, kernel...) becomes (kernel..., channels / groups, filters)."""
     arrays, axes = state(module), len(module.kernel_size)
+    reader.require(reader.value.order == CHANNELS, "channels second before a convolution")
     reader.require(module.padding_mode == "zeros", "padding_mode='zeros'")
     settings = {"strides": module.stride, "padding": reader.padding(module, axes, 0.0),
                 "dilation_rate": module.dilation, "activation": reader.ending(rows=False),
@@ -280,11 +294,6 @@ def transposed(reader: Reader, module: Any) -> None:
     reader.add(layer, weights(arrays, weight=np.moveaxis(arrays["weight"], (0, 1), (-1, -2))))
 
 
-def pair(value: Any, axes: int) -> tuple[int, ...]:
-    """A setting for each axis."""
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
-
-
 def max_pool(reader: Reader, module: Any) -> None:
     """Without dilation."""
     axes = int(type(module).__name__[-2])
@@ -298,7 +307,6 @@ def max_pool(reader: Reader, module: Any) -> None:
 def pad(reader: Reader, module: Any) -> None:
     """Part of the layer behind it."""
     sides = module.padding
-    reader.require(min(sides) >= 0, "padding that is not negative")
     pairs = tuple(zip(sides[::2], sides[1::2], strict=True))[::-1]  # PyTorch: the last axis first
     reader.around = pairs, float(getattr(module, "value", 0.0))
 
@@ -366,12 +374,12 @@ def scale_shift(reader: Reader, module: Any) -> None:
                                                          for name in ("mean", "scale")}})
 
 
-PADDED = ("Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d")
+PADDED = ("Conv1d", "Conv2d", "MaxPool1d", "MaxPool2d", "AvgPool1d", "AvgPool2d")
 READERS: dict[str, Callable[[Any, Any], None]] = {
     "Linear": linear, "Conv1d": convolution, "Conv2d": convolution, "ConvTranspose2d": transposed,
     "MaxPool1d": max_pool, "MaxPool2d": max_pool, "BatchNorm1d": batch_norm, "BatchNorm2d": batch_norm,
     "LayerNorm": layer_norm, "PReLU": prelu, "Flatten": flatten, "Dropout": dropout,
     **dict.fromkeys(ACTIVATIONS, activation), **dict.fromkeys(BY_ROW, softmax),
     **dict.fromkeys(("ConstantPad1d", "ConstantPad2d", "ZeroPad1d", "ZeroPad2d"), pad),
-    "Permute": permute, "ScaleShift": scale_shift,
+    "Permute": permute, "ScaleShift": scale_shift, **MORE,
 }
