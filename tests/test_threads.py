@@ -71,20 +71,25 @@ def test_team_sizes_that_change_between_steps(native, monkeypatch):
 
 def test_a_team_is_tried_once_there_is_some_work(native, monkeypatch):
     """Milliseconds of steps run on one thread; then each size is measured, and the faster one kept."""
-    team, clock = native.TeamSize(), itertools.count(0, 1e-4)
+    team, clock = native.TeamSize(), itertools.count(0, 1e-3)
     monkeypatch.setattr(native.time, "perf_counter", lambda: next(clock))
-    seconds, sizes, work = {1: 1e-5, 2: 6e-6}, [], 0.0
-    while work < 0.1:
+    seconds, sizes, work = {1: 1e-4, 2: 6e-5}, [], 0.0
+    while work < 1:
         threads, steps = team.next(2, 10_000)
         team.note(threads, steps, steps * seconds[threads])
         sizes += [threads] * steps
         work += steps * seconds[threads]
-    assert sizes.index(2) * seconds[1] == pytest.approx(team.PATIENCE, rel=0.01)
+    assert team.PATIENCE <= sizes.index(2) * seconds[1] <= 2 * team.PATIENCE
     assert sizes[len(sizes) // 2:].count(2) > 0.8 * len(sizes[len(sizes) // 2:])
-    long = native.TeamSize()
-    assert long.next(2, 100) == (1, 1)
+    long, short = native.TeamSize(), native.TeamSize()
+    assert long.next(2, 100) == short.next(2, 100) == (1, 1)
     long.note(1, 1, 0.1)
+    short.note(1, 1, 1e-5)
     assert long.next(2, 100) == (2, 1)
+    for _ in range(20):
+        threads, steps = short.next(2, 10_000)
+        assert threads == 1
+        short.note(1, steps, 1e-5 * steps)
 
 
 def test_set_num_threads(native):

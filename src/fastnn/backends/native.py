@@ -255,10 +255,12 @@ class TeamSize:
 
     Results do not depend on the number of threads, so one thread and all of them can take turns: a few
     times at first, then now and again, since the distance between cores and what else runs there change.
-    A few milliseconds of work are not worth the question: one thread does them.
+    A few milliseconds of work, or steps that meetings would fill, are not worth the question: one thread
+    does them.
     """
 
     PATIENCE = 5e-3  # seconds on one thread before a team is tried, which costs as much where cores are busy
+    SHORT_STEP = 2e-5  # seconds of a step: a dozen meetings of two threads take a tenth of it, or all of it
     PROBES = 3  # measurements of each number of threads before the faster one is kept; two of a long step
     LONG_STEP = 5e-3  # seconds
     PROBE_SECONDS = 1e-3  # of a measurement, or one step
@@ -274,9 +276,10 @@ class TeamSize:
 
     def next(self, most: int, steps: int) -> tuple[int, int]:
         """The number of threads for the next steps, and for how many of them."""
-        if self.alone < self.PATIENCE:
-            left = (self.PATIENCE - self.alone) / self.seconds[1] if self.alone else 0
-            return 1, max(1, min(steps, math.ceil(left)))
+        if not self.alone:
+            return 1, 1
+        if self.alone < self.PATIENCE or self.seconds[1] < self.SHORT_STEP:
+            return 1, max(1, min(steps, math.ceil(self.PATIENCE / self.seconds[1])))
         now = time.perf_counter()
         threads = min((most, 1), key=lambda n: self.probes.get(n, 0))  # in turns
         long = self.seconds.get(threads, 0.0) > self.LONG_STEP
