@@ -66,6 +66,11 @@ class TestStyle:
         ratios = [contrast(colour) for colour in style.COLOURS]
         assert min(ratios) > 2 and ratios[0] > 4.5 and ratios[-1] > 4.5
 
+    def test_many_lines_have_a_legend_of_two_columns(self):
+        for n, columns in ((8, 1), (9, 2)):
+            ax = plot.curves(None, {str(i): [i, i] for i in range(n)})
+            assert ax.get_legend()._ncols == columns and len(ax.get_legend().get_texts()) == n
+
     def test_axes_given_are_used(self):
         ax = plot.figure()
         assert plot.activation("relu", ax=ax) is ax

@@ -13,7 +13,7 @@ DPI = 150  # of files
 GREY = "0.45"
 # Okabe and Ito 2008, without the yellow, which is lost on white; each with a line and a marker of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (12, 2)), (0, (1, 4)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
@@ -93,7 +93,8 @@ def dress(ax: Any, x: str = "", y: str = "", title: str = "", legend: bool = Fal
 
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if legend:
-        ax.legend(fontsize="small", edgecolor="none", framealpha=0.8)
+        many = len(ax.get_legend_handles_labels()[0]) > 8
+        ax.legend(fontsize="x-small" if many else "small", ncols=2 if many else 1, edgecolor="none", framealpha=0.8)
     return ax
 
 
