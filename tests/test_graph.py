@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+from cases import LAYER_CASES, model_of, samples_of
 from conftest import assert_same_bits
+from fastnn.compilation import Entry
+from fastnn.program import Space
 
 N = 7
 RNG = np.random.default_rng(0)
@@ -340,3 +343,23 @@ def test_frozen_gives_the_inputs_gradient_alone(backend):
     for before, now in zip(kept, (model.state_dict(), model.named_gradients()), strict=True):
         for key, array in now.items():
             assert_same_bits(array, before[key], key)
+
+
+@pytest.mark.parametrize("case", LAYER_CASES, ids=lambda case: case.name)
+def test_every_layer_frozen(backend, case):
+    """The same outputs and gradients of the inputs, with no op that makes gradients of parameters alone."""
+    model, (X, _) = model_of(case), samples_of(case, 5)
+    before, outputs = model.snapshot(), parts(model.forward(X))
+    dy = [np.random.default_rng(1).standard_normal(y.shape) for y in outputs]
+    dX = parts(model.backward(dy if len(dy) > 1 else dy[0]))
+    model.restore(before)  # running statistics, and what layers carry from step to step
+    kept = model.state_dict(), {key: g.copy() for key, g in model.named_gradients().items()}
+    for got, expected in zip(parts(model.forward(X, frozen=True)), outputs, strict=True):
+        assert_same_bits(got, expected)
+    for got, expected in zip(parts(model.backward(dy if len(dy) > 1 else dy[0])), dX, strict=True):
+        assert got is expected is None or (got == expected).all()
+    for now, was in zip((model.state_dict(), model.named_gradients()), kept, strict=True):
+        for key, array in now.items():
+            assert_same_bits(array, was[key], key)
+    program = model._compiled.programs[Entry("forward", outputs=True, dx=True, part="inputs")]
+    assert not any(o.writes and all(a.space is Space.GRADIENT for a in o.writes) for o in program.ops)
