@@ -143,6 +143,14 @@ def test_large_steps_are_whole(backend):
     assert_close(statistics(model)["batch_norm.running_mean"], X.mean(0), 1e-12)
 
 
+def test_statistics_after_lbfgs(backend):
+    """No step moved them: they are gathered from all samples at the end, so that inference sees what was trained."""
+    pytest.importorskip("scipy", reason="fit_lbfgs is SciPy's")
+    model, (X, y) = model_with(fnn.Dense(5, "tanh"), fnn.BatchNorm(), fnn.Dense(4), fnn.BatchNorm()), data(40)
+    fnn.fit_lbfgs(model, X, y, max_iterations=10)
+    assert abs(model.evaluate(X, y)["loss"] - model.bind(X, y).loss()) < 1e-12
+
+
 def test_saved_copied_and_pickled(backend, tmp_path):
     model, (X, y) = model_with(fnn.BatchNorm(0.9, 1e-5, unbiased=True), fnn.LayerNorm(center=False)), data()
     model.fit(X, y, verbose=0)

@@ -42,8 +42,8 @@ class Entry(NamedTuple):
     outputs: bool = False
     fused: bool = False
     direct: bool = False  # rows are read where they stand, in order; only "predict" checks them then
-    part: str = ""  # of a "loss" or its "gradient": "data" without the penalties, "penalty" without data;
-    # of a "forward": "inputs" without the gradients of parameters
+    part: str = ""  # of a "loss" or its "gradient": "data" without the penalties, "penalty" without data,
+    # "statistics" for those that layers keep of a batch; of a "forward": "inputs" without the gradients of parameters
     dx: bool = False  # the gradient of the inputs too
     probing: bool = False  # what layers pass on stays in the arena, to be looked at
 
@@ -181,7 +181,8 @@ class Compiled:
     def _emit(self, entry: Entry) -> Program:
         b = Builder(self.numbers.parameters, self.numbers.persistent,
                     training=entry.kind in ("loss", "gradient", "train", "forward"), trained=self.trained)
-        b.updates = entry.kind == "train" or (entry.kind == "forward" and entry.part != "inputs")
+        b.anew = entry.part == "statistics"
+        b.updates = b.anew or entry.kind == "train" or (entry.kind == "forward" and entry.part != "inputs")
         b.differentiates = entry.dx or entry.kind in ("gradient", "train", "forward")
         b.stores_outputs, b.sums_rows = entry.outputs or entry.probing, self.sums_rows
         b.probing = entry.probing

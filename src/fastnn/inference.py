@@ -135,6 +135,11 @@ class BoundModel:
             numbers.memory.parameters[...], numbers.memory.persistent[...] = before, statistics
         return {name: w for name, w in taken.items() if numbers.parameters.segments[name].constraint is None}
 
+    def gather_statistics(self) -> None:
+        """Give layers that keep statistics of batches, such as BatchNorm, those of the samples."""
+        if any(layer.across_rows for layer in self.model.layers):
+            self._run("loss", "statistics")
+
     @property
     def penalised(self) -> list[str]:
         """Names of the parameters that have a penalty and are trained."""

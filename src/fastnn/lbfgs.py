@@ -44,6 +44,10 @@ def fit_lbfgs(model: Model, X: Any, y: Any, *, max_iterations: int = 200, memory
     ImportError
         Without SciPy.
 
+    Notes
+    -----
+    A `fastnn.BatchNorm` normalises by all samples; its running statistics become theirs at the end.
+
     Examples
     --------
     >>> import fastnn as fnn
@@ -100,4 +104,5 @@ def fit_lbfgs(model: Model, X: Any, y: Any, *, max_iterations: int = 200, memory
                       callback=note, options={"maxiter": max_iterations, "maxcor": memory, "gtol": tolerance,
                                "ftol": 0.0, "maxfun": 20 * max_iterations})
     set_all(result.x)
+    bound.gather_statistics()
     return history

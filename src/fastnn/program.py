@@ -176,7 +176,6 @@ class Builder:
         self.trained = parameters if trained is None else trained  # of gradients and optimizer state
         self.training = training  # layers behave as in training
         self.differentiates = training if differentiates is None else differentiates  # backward ops follow
-        self.updates = False  # statistics that layers keep of their batches move
         self.probing = False  # what `probe` is given is kept
         self.probes: dict[tuple[str, str], Operand] = {}
         self.n_instances = 0  # of ops that draw random numbers
@@ -193,7 +192,8 @@ class Builder:
         self.saved: dict = {}  # what a layer's backward needs of its forward
         self.losses: list[tuple[Operand, Operand | None]] = []  # (row_loss, weight) to be summed,
         self.loss_factors: list[float] = []  # each times this
-        self.updates = False  # a step of training, which running statistics follow
+        self.updates = False  # statistics that layers keep of their batches follow this one,
+        self.anew = False  # and forget those before
         self.sums_rows = False  # the loss of a step is that sum; else divided by the sum of the weights
         self.stores_outputs = False  # somebody wants to see what the network says
 

@@ -144,7 +144,8 @@ class BatchNorm(_Normalization):
         mask = builder.mask_of(x)
         statistics = [builder.arena(n), builder.arena(n)] if builder.differentiates else [None, None]
         builder.emit("batch_norm_forward", x, *parameters, mask, y, *statistics, *(running if builder.updates else ()),
-                     unbiased=int(self.unbiased), epsilon=self.epsilon, momentum=self.momentum)
+                     unbiased=int(self.unbiased), epsilon=self.epsilon,
+                     momentum=0.0 if builder.anew else self.momentum)
         builder.saved[self] = x, *statistics, mask
         return y
 
