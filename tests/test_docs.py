@@ -41,7 +41,8 @@ IDEAS = [  # at least these, by their headings
     "size of an update", "KL divergence", "label smoothing", "focal", "outliers", "hinge", "counts",
     "loss of your own", "class weights", "the V", "frozen", "batch normalisation", "running statistics",
     "layer normalisation", "group normalisation", "instance normalisation", "augmentation", "pooling", "enlarging",
-    "residual", "multi-task", "adversarial", "transfer learning", "fine-tuning",
+    "recurrent networks", "through time", "LSTM", "GRU", "unequal length", "both directions", "embeddings",
+    "perplexity", "residual", "multi-task", "adversarial", "transfer learning", "fine-tuning",
 ]
 
 

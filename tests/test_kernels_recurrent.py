@@ -4,7 +4,9 @@ import pytest
 
 import fastnn as fnn
 from conftest import assert_close, assert_same_bits, rounding
+from fastnn.backends.numpy_kernels import Step
 from fastnn.functional import call
+from fastnn.program import OPS
 
 torch = pytest.importorskip("torch", reason="PyTorch, which differentiates what these are held to, is not installed")
 
@@ -205,21 +207,15 @@ def test_gradients_may_take_the_place_of_gates(combination, kind):
     assert_same_bits(gates, apart, kind)
 
 
-def test_gradients_add_up(backend):
+def test_gradients_add_up():
     """du and dbq of a second block of rows are added to the first's."""
-    from fastnn.backends.numpy_kernels import Step
-    from fastnn.program import OPS
-
-    if backend == "native":
-        pytest.skip("reached through Programs there: tests/test_recurrent.py")
     case = Case("gru", (3, 4, 5, 6), 0, 0, 0, 0)
-    r = case.run(np.dtype(np.float64))
-    y, d = r["y"], np.ones((12, 24))
+    with fnn.use_backend("numpy"):
+        y = case.run(np.dtype(np.float64))["y"]
     once, twice = ([np.zeros((6, 18)), np.zeros(6)] for _ in range(2))
+    kernel, settings = OPS["gru_backward_parameters"].kernel, {"reverse": 0, "reset_after": 1}
     for first in (True, False):
-        step = Step(time=3, first_block=first)
-        OPS["gru_backward_parameters"].kernel(y, None, d, *twice, reverse=0, reset_after=1, step=step)
-    OPS["gru_backward_parameters"].kernel(y, None, d, *once, reverse=0, reset_after=1, step=Step(time=3))
+        kernel(y, None, np.ones((12, 24)), *twice, step=Step(time=3, first_block=first), **settings)
+    kernel(y, None, np.ones((12, 24)), *once, step=Step(time=3), **settings)
     for a, b in zip(once, twice, strict=True):
         np.testing.assert_allclose(2 * a, b)
-    assert fnn.backend() == "numpy"

@@ -213,3 +213,22 @@ def test_errors_say_what_is_wrong(make, words):
 def test_config_makes_the_layer_again(layer):
     config = fnn.layers.to_config(layer)
     assert fnn.layers.to_config(fnn.layers.from_config(config)) == config
+
+
+@pytest.mark.parametrize("make", [
+    lambda: fnn.SimpleRNN(17, return_sequences=True), lambda: fnn.LSTM(33, return_sequences=True),
+    lambda: fnn.GRU(31, return_sequences=True), lambda: fnn.GRU(16, return_sequences=True, reset_after=False)],
+    ids=["rnn", "lstm", "gru", "gru-before"])
+def test_steps_in_blocks_are_those_of_the_whole(backend, monkeypatch, make):
+    """A step on more rows than a block holds: every op that writes a gradient adds to it from the second block on."""
+    from fastnn import compilation
+
+    X, y = normal(24, 3, 4), normal(24, 3, 2, seed=1)
+    models = [sequence_model(make(), (3, 4)) for _ in range(2)]
+    models[0].fit(X, y, batch_size=12, verbose=0)
+    monkeypatch.setattr(compilation, "CACHED_BLOCK", 5)
+    monkeypatch.setattr(compilation, "LARGEST_BLOCK", 5)
+    assert models[1]._compiled.block_rows(12) == 5
+    models[1].fit(X, y, batch_size=12, verbose=0)
+    for name, value in models[1].state_dict().items():
+        assert_close(value, models[0].state_dict()[name], 1e-13, name)
