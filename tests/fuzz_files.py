@@ -5,9 +5,9 @@
 Half of the inputs are files with bytes changed, cut, moved, added: a reader of sealed files must refuse
 every one that differs from the file it came from. The others have something changed in what they
 describe, with checksums that fit, as somebody would write them on purpose: those may be read, but then
-what comes of them must say what the file says. IDX files have no checksums; what is read is held against
-the bytes by a second, simple reader. Anything else that is raised, or a process that dies, is a bug; the
-input is kept.
+what comes of them must say what the file says. IDX and ONNX files have no checksums; what is read is held
+against the bytes by a second, simple reader, and against onnx's own evaluator. Anything else that is raised,
+or a process that dies, is a bug; the input is kept.
 """
 import argparse
 import copy
@@ -126,6 +126,43 @@ def hostile(content, rng):
     metadata = {"fastnn": json.dumps({"checksums": checksums, **description})}
     text = json.dumps({"__metadata__": metadata, **header}).encode()
     return records.seal(struct.pack("<Q", len(text)) + text) + content[end:]
+
+
+def hostile_onnx(content, rng):
+    """An ONNX file with something changed in a node, a constant or an input's shape."""
+    import onnx
+    proto = onnx.ModelProto.FromString(content)
+    graph = proto.graph
+    names = [name for node in graph.node for name in (*node.input, *node.output)]
+    for _ in range(rng.integers(1, 4)):
+        way, node = rng.integers(0, 7), graph.node[rng.integers(len(graph.node))]
+        if way == 0 and node.input:
+            node.input[rng.integers(len(node.input))] = names[rng.integers(len(names))]
+        elif way == 1:
+            node.op_type = graph.node[rng.integers(len(graph.node))].op_type
+        elif way == 2 and node.attribute:
+            attribute = node.attribute[rng.integers(len(node.attribute))]
+            if attribute.ints:
+                attribute.ints[rng.integers(len(attribute.ints))] = int(rng.integers(-2, 4))
+            elif attribute.type == onnx.AttributeProto.FLOAT:
+                attribute.f = float(rng.choice([0.0, 0.5, -1.0, 2.0]))
+            else:
+                attribute.i = int(rng.integers(-2, 4))
+        elif way == 3:
+            del graph.node[int(rng.integers(len(graph.node)))]
+        elif way == 4 and graph.initializer:
+            array = graph.initializer[rng.integers(len(graph.initializer))]
+            other = graph.initializer[rng.integers(len(graph.initializer))]
+            array.raw_data, array.data_type = other.raw_data, other.data_type
+            array.dims[:] = other.dims if rng.random() < 0.5 else other.dims[::-1]
+        elif way == 5:
+            axes = graph.input[0].type.tensor_type.shape.dim
+            axes[int(rng.integers(len(axes)))].dim_value = int(rng.integers(0, 6))
+        elif node.input:
+            del node.input[int(rng.integers(len(node.input)))]
+        if not graph.node:
+            break
+    return proto.SerializeToString()
 
 
 def holds(said, got):
@@ -257,8 +294,50 @@ class Idx:
             array.tobytes() == content[4 + 4 * n_axes:]
 
 
+class Onnx:
+    """`fastnn.from_onnx`: onnx's own evaluator must say the same of what is read."""
+
+    def originals(self, folder):
+        pytest.importorskip("onnx")
+        dense = [fnn.Standardize(), fnn.Dense(3, "gelu"), fnn.BatchNorm(),
+                 fnn.Dense(2, fnn.LeakyReLU(0.2), use_bias=False)]
+        image = [fnn.Conv2D(2, 3, 2, "same", activation="mish"), fnn.MaxPool2D(2), fnn.Flatten(),
+                 fnn.Dense(2, "softmax")]
+        for i, (layers, shape) in enumerate(((dense, (4,)), (image, (5, 4, 2)))):
+            fnn.to_onnx(fnn.Sequential(layers, shape), os.path.join(folder, f"{i}.onnx"))
+        fnn.to_onnx(fnn.Model(*self.graph()), os.path.join(folder, "2.onnx"))
+
+    def graph(self):
+        x = fnn.Input((4,))
+        return x, fnn.Concatenate()([fnn.Add()([x, fnn.Dense(4, "tanh")(x)]), fnn.LayerNorm()(x)])
+
+    def read(self, path, content):
+        from onnx.reference import ReferenceEvaluator
+        model = fnn.from_onnx(path)
+        shape = model.input_shape
+        if isinstance(shape[0], tuple) or None in shape or math.prod(shape) > 10_000:
+            return
+        x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+        try:
+            evaluator = ReferenceEvaluator(path)
+            axes = evaluator.proto_.graph.input[0].type.tensor_type.shape.dim
+            if [axis.dim_value for axis in axes[1:]] != list(shape):
+                return  # its channels are first
+            want = evaluator.run(None, {evaluator.input_names[0]: x})
+        except Exception:  # what the file says cannot be run, or not by it
+            return
+        got = model.predict(x)
+        for y, expected in zip(got if isinstance(got, tuple) else (got,), want, strict=True):
+            if np.ndim(expected) > 2:  # in another order of axes
+                y, expected = np.sort(y, axis=None), np.sort(expected, axis=None)
+            if np.isfinite(expected).all():
+                np.testing.assert_allclose(y, expected, 1e-3, 1e-4 * max(1, abs(expected).max()))
+
+
 READERS = {"model": (Model(), fnn.ModelFileError), "checkpoint": (Checkpoint(), ValueError),
-           "estimator": (Estimator(), fnn.ModelFileError), "idx": (Idx(), ValueError)}
+           "estimator": (Estimator(), fnn.ModelFileError), "idx": (Idx(), ValueError),
+           "onnx": (Onnx(), fnn.ModelFileError)}
+UNSEALED = ("idx", "onnx")  # without checksums
 
 
 def parse(content):
@@ -281,13 +360,16 @@ def run(kind, inputs, seed):
         path = os.path.join(folder, "input")
         for i in range(inputs):
             original = originals[rng.integers(len(originals))]
-            sealed = kind == "idx" or i % 2
-            content = hostile(original, rng) if not sealed else damage(original, rng)
+            sealed = kind in UNSEALED or i % 2
+            if kind == "onnx" and i % 4:
+                content = hostile_onnx(original, rng)
+            else:
+                content = hostile(original, rng) if not sealed else damage(original, rng)
             with open(path, "wb") as file:
                 file.write(content)
             try:
                 reader.read(path, content)
-                assert kind == "idx" or not sealed or content == original, "damage was not seen"
+                assert kind in UNSEALED or not sealed or content == original, "damage was not seen"
                 read += 1
             except error as problem:
                 assert type(problem) in (error, fnn.ModelFileError), f"raised {type(problem).__name__}"

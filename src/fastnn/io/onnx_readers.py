@@ -247,7 +247,8 @@ def layer_norm(reader: Reader, node: Node) -> None:
     x, given = value(reader, node), node.attributes
     gamma, beta = constant(reader, node, 1, "scale"), optional(reader, node, 2, "bias")
     require(node, x.order == SAMPLES and gamma.shape == x.shape[-gamma.ndim:], "a scale for each feature")
-    require(node, gamma.ndim == 1 or gamma.ndim == len(x.shape) == 3, "normalisation over the last axis or an image")
+    over = given.get("axis", -1) in (-gamma.ndim, len(x.shape) + 1 - gamma.ndim)
+    require(node, over and (gamma.ndim == 1 or gamma.ndim == len(x.shape) == 3), "normalisation over the last axis or an image")
     axis = -1 if gamma.ndim == 1 else (1, 2, 3)
     layer = LayerNorm(short(given.get("epsilon", 1e-5)), axis, center=beta is not None)
     reader.call(layer, x, node, places=x.places, arrays={
@@ -280,7 +281,7 @@ def transpose(reader: Reader, node: Node) -> None:
     x = value(reader, node)
     rank = len(x.shape) + 1
     axes = tuple(node.attributes.get("perm", range(rank)[::-1]))
-    for order in ORDERS:
+    for order in {2: (SAMPLES,), 3: ORDERS}.get(rank, (SAMPLES, CHANNELS)):
         if permutation(rank, x.order, order) == axes:
             reader.values[node.outputs[0]] = Read(x.tensor, order, x.places)
             return
