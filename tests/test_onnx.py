@@ -214,6 +214,21 @@ def test_sequence_with_channels_first():
     np.testing.assert_allclose(model.predict(X.transpose(0, 2, 1)), session(proto)(X)[0], RTOL, 1e-5)
 
 
+@pytest.mark.parametrize("kind, gates, states", [("LSTM", 4, "h h"), ("GRU", 3, "h"), ("RNN", 1, "h")])
+def test_recurrent_layers_as_pytorch_writes_them(kind, gates, states):
+    """Zeros of the batch's size as the first states, a second bias, the output after every step."""
+    shape = [node("Shape", "x", "s"), node("Gather", "s zero", "n"), node("Unsqueeze", "n axis", "m"),
+             node("Concat", "one m units", "k", axis=0), node("ConstantOfShape", "k", "h")]
+    settings = {"linear_before_reset": 1} if kind == "GRU" else {}
+    body = onnx.helper.make_node(kind, ["t", "w", "r", "b", "", *states.split()], ["o"], hidden_size=4, **settings)
+    proto = made([*shape, node("Transpose", "x", "t", perm=[1, 0, 2]), body, node("Squeeze", "o one", "q"),
+                  node("Transpose", "q", "y", perm=[1, 0, 2])], (5, 3),
+                 {"zero": np.int64(0), "axis": np.array([0]), "one": np.array([1]), "units": np.array([4]),
+                  "w": random(1, gates * 4, 3), "r": random(1, gates * 4, 4), "b": random(1, gates * 8)}, rank=3)
+    X, model = random(2, 5, 3), fnn.from_onnx(proto)
+    np.testing.assert_allclose(model.predict(X), session(proto)(X)[0], RTOL, 1e-5)
+
+
 def test_arithmetic_with_constants():
     """Before all weights a Standardize, behind them a BatchNorm of fixed statistics."""
     proto = made([node("Sub", "x m", "a"), node("Div", "a d", "b"), node("Gemm", "b w", "c"), node("Mul", "s c", "e"),

@@ -59,6 +59,10 @@ class Nodes:
         self.onnx = onnx
         self.constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.outputs = [output.name for output in graph.output]
+        takers: dict[str, set[str]] = {}  # kinds of nodes by the values that they take
+        for proto in graph.node:
+            for name in proto.input:
+                takers.setdefault(name, set()).add(proto.op_type)
         nodes = []
         for proto in graph.node:
             node = Node(proto.op_type, proto.name, list(proto.input), list(proto.output),
@@ -67,6 +71,9 @@ class Nodes:
                 raise ValueError(f"{node}: expected operators of the standard domain, got one of {proto.domain!r}")
             if node.kind == "Constant" and "value" in node.attributes:
                 self.constants[node.outputs[0]] = onnx.numpy_helper.to_array(node.attributes["value"])
+            elif node.kind == "ConstantOfShape" and takers.get(node.outputs[0], set()) <= {"RNN", "LSTM", "GRU"} and \
+                    not ("value" in node.attributes and onnx.numpy_helper.to_array(node.attributes["value"]).any()):
+                self.constants[node.outputs[0]] = np.zeros(1, np.float32)  # the states that a sequence starts from
             elif node.kind == "Identity" and node.inputs[0] in self.constants:
                 self.constants[node.outputs[0]] = self.constants[node.inputs[0]]
             else:

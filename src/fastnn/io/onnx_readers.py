@@ -248,7 +248,8 @@ def layer_norm(reader: Reader, node: Node) -> None:
     gamma, beta = constant(reader, node, 1, "scale"), optional(reader, node, 2, "bias")
     require(node, x.order == SAMPLES and gamma.shape == x.shape[-gamma.ndim:], "a scale for each feature")
     over = given.get("axis", -1) in (-gamma.ndim, len(x.shape) + 1 - gamma.ndim)
-    require(node, over and (gamma.ndim == 1 or gamma.ndim == len(x.shape) == 3), "normalisation over the last axis or an image")
+    require(node, over and (gamma.ndim == 1 or gamma.ndim == len(x.shape) == 3),
+            "normalisation over the last axis or an image")
     axis = -1 if gamma.ndim == 1 else (1, 2, 3)
     layer = LayerNorm(short(given.get("epsilon", 1e-5)), axis, center=beta is not None)
     reader.call(layer, x, node, places=x.places, arrays={
