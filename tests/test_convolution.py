@@ -271,6 +271,18 @@ def test_workspace_is_bounded_per_thread(native):
     assert len(set(sizes)) == 1 and 0 < sizes[0] < 256 * 1024, sizes
 
 
+def test_images_as_outputs(backend):
+    """From images to images: they are learned, and the gradients are right."""
+    rng = np.random.default_rng(0)
+    model = fnn.Sequential([fnn.Conv2D(4, 3, 2, "same", activation="tanh"), fnn.ConvTranspose2D(2, 3, 2, "same")],
+                           (6, 6, 2), dtype="float64", seed=0)
+    model.compile("adam", "squared_error")
+    X = rng.standard_normal((20, 6, 6, 2))
+    assert fnn.check_gradients(model, X[:5], X[:5] ** 2).passed
+    history = model.fit(X, X, epochs=30, batch_size=10, verbose=0)
+    assert history["loss"][-1] < 0.9 * history["loss"][0] and model.predict(X).shape == X.shape
+
+
 # ----------------------------------------------------------------------------------------------- what is said
 
 @pytest.mark.parametrize("make,words", [

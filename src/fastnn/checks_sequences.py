@@ -71,7 +71,8 @@ def as_targets_of(y: Any, loss_kind: str, shape: Shape, n_rows: int, time: int, 
                           "see the shape of model.predict(X)")
     steps = sizes[0] if len(sizes) == 2 else 1
     labels = len(sizes) == 2 and array.shape in ((n_rows, steps), (n_rows, steps, 1)) and sizes[1] > 1
-    fits = labels or array.shape == (n_rows, *sizes) or (sizes[-1] == 1 and array.shape == (n_rows, *sizes[:-1]))
+    fits = labels or array.shape == (n_rows, *sizes) or (sizes[-1] == 1 and array.shape == (n_rows, *sizes[:-1])) \
+        or (len(sizes) > 2 and array.shape == (n_rows, math.prod(sizes)))  # as they are returned
     if not fits:
         words = f", or labels ({n_rows}, {steps})" if len(sizes) == 2 and loss_kind.startswith("labels") else ""
         raise ValueError(f"{name} must have shape {(n_rows, *sizes)}{words}, got {describe(array)}")
