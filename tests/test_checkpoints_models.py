@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
-from test_checkpoints import StopAt, Stopped, X, Y, classifier, interrupted, same_training, whole
+from test_checkpoints import RNG, StopAt, Stopped, X, Y, classifier, interrupted, same_training, whole
 
 
 def two_headed(seed=0):
@@ -57,3 +57,40 @@ def test_the_model_that_was_stopped_goes_on(tmp_path):
     model.fit(X, Y, callbacks=reduce(), **settings, resume=True)
     same_training(model, expected)
     assert model.optimizer.learning_rate == expected.optimizer.learning_rate
+
+
+TOKENS = RNG.integers(0, 9, (48, 5))
+
+
+def stateful():
+    layers = [fnn.Embedding(9, 4), fnn.LSTM(5, stateful=True, batch_size=8), fnn.Dense(3, "softmax")]
+    model = fnn.Sequential(layers, (5,))
+    model.compile("momentum", metrics=["accuracy"])
+    return model
+
+
+def lazy():
+    layers = [fnn.Embedding(9, 4, lazy=True, mask_zero=True), fnn.Bidirectional(fnn.GRU(3)), fnn.BatchNorm(),
+              fnn.Dense(3, "softmax")]
+    model = fnn.Sequential(layers, (5,))
+    model.compile(fnn.Adam(0.01))
+    return model
+
+
+def images():
+    layers = [fnn.Conv2D(3, 3, activation="relu"), fnn.BatchNorm(), fnn.MaxPool2D(2), fnn.Flatten(), fnn.Dropout(0.2),
+              fnn.Dense(3, "softmax")]
+    model = fnn.Sequential(layers, (6, 6, 1))
+    model.compile("adam", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize("make, data, settings", [
+    (stateful, (TOKENS, Y[:48]), {"shuffle": False}), (lazy, (TOKENS, Y[:48]), {}),
+    (images, (RNG.integers(0, 255, (50, 6, 6, 1), dtype=np.uint8), Y), {}),
+], ids=["a carried state", "rows of a table", "images"])
+@pytest.mark.parametrize("at", [(1,), (2, 3)], ids=str)
+def test_sequences_and_images(make, data, settings, at, backend, tmp_path):
+    """What layers carry from batch to batch, lazy steps, running statistics."""
+    model, _ = interrupted(tmp_path, at, make, data, checkpoint_every=2, **settings)
+    same_training(model, whole(make, data, **settings)[0])
