@@ -15,6 +15,7 @@ import gzip
 import json
 import math
 import os
+import signal
 import struct
 import sys
 import tempfile
@@ -374,6 +375,8 @@ def run(kind, inputs, seed):
             except error as problem:
                 assert type(problem) in (error, fnn.ModelFileError), f"raised {type(problem).__name__}"
                 refused += 1
+            except KeyboardInterrupt:
+                break
             except BaseException:
                 kept = os.path.join(tempfile.gettempdir(), f"fuzz-{kind}-{seed}-{i}")
                 with open(kept, "wb") as file:
@@ -384,6 +387,7 @@ def run(kind, inputs, seed):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ctrl-C ends a reader's run and counts what was done
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--inputs", type=int, default=10_000, help="for each reader")
     parser.add_argument("--seed", type=int, default=0)

@@ -94,3 +94,18 @@ def test_sequences_and_images(make, data, settings, at, backend, tmp_path):
     """What layers carry from batch to batch, lazy steps, running statistics."""
     model, _ = interrupted(tmp_path, at, make, data, checkpoint_every=2, **settings)
     same_training(model, whole(make, data, **settings)[0])
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"wait": None}, "wait: expected int, got NoneType"), ({"best": "0.5"}, "best: expected float, got str"),
+    ({"best_state": 3.0}, "best_state: expected arrays like the model's, .*dense.weight"),
+], ids=str)
+def test_state_of_callbacks_that_is_not_theirs(change, words):
+    """Is refused, and nothing of it taken."""
+    stopping = fnn.EarlyStopping("loss")
+    stopping.set_model(classifier())
+    stopping.on_train_begin({})
+    before = stopping.state()
+    with pytest.raises(ValueError, match=words):
+        stopping.set_state({**before, "best_epoch": 7, **change})
+    np.testing.assert_equal(stopping.state(), before)

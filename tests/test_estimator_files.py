@@ -129,6 +129,7 @@ def given(pairs, name, value):
     (lambda d, s: given(s, "n_features_in_", 10**14), "MemoryError|Unable to allocate"),
     (lambda d, s: given(s, "_label_binarizer", None), "AttributeError"),
     (lambda d, s: s.append(["n_iter_", 3]), "expected different names"),
+    (lambda d, s: given(s, "classes_", [[]]), "classes_: it predicts none of them"),
     (lambda d, s: d.update({"class": None}), "it holds a model, but not of which class"),
     (lambda d, s: d["parameters"]["value"].append(["units", 3]), "units"),
     (lambda d, s: d["model"]["layers"][0].update(units=10**13), "dense.weight"),

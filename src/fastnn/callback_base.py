@@ -76,7 +76,7 @@ class Callback:
         for name in self.state_names:
             old, new = getattr(self, name), state[name]
             numbers = isinstance(old, (int, float)) and isinstance(new, (int, float))
-            if not (old is None or new is None or numbers or type(old) is type(new)):
+            if not (old is None or numbers or type(old) is type(new)):
                 raise ValueError(f"{name}: expected {type(old).__name__}, got {type(new).__name__}")
         for name in self.state_names:
             setattr(self, name, state[name])

@@ -75,7 +75,9 @@ def load(path: str | os.PathLike, classes: Mapping[str, type]) -> Any:
         if "model_" in state:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # these are samples without names of features
-                estimator.predict(np.zeros((1, estimator.n_features_in_)))  # what is not whole cannot
+                # what is not whole cannot predict
+                if len(estimator.predict(np.zeros((1, estimator.n_features_in_)))) != 1:
+                    raise ValueError("classes_: it predicts none of them")
     return estimator
 
 
