@@ -230,8 +230,10 @@ class Model:
                 np.testing.assert_array_equal(arrays[name], array, name)
         shapes = [layer.input_shape for layer in model.layers] + [layer.output_shape for layer in model.layers]
         if type(model) is fnn.Sequential and all(None not in s and math.prod(s) < 10_000 for s in shapes):
-            outputs = model.predict(np.zeros((2, *model.input_shape)))
-            assert outputs.shape == (2, *model.output_shape)
+            try:
+                assert model.predict(np.zeros((2, *model.input_shape))).shape == (2, *model.output_shape)
+            except (OverflowError, MemoryError):
+                pass  # the file says a dilation of 2^200
 
 
 class Checkpoint:
