@@ -12,7 +12,8 @@ class OpSchema:
 
     `lanes` names the operands that are images in lanes. `by_row` and `owned` name operands of which a thread
     touches only its own rows (``fnn_own_rows``) or its own region (``fnn_own``); between two ops that own an
-    array alike no barrier is needed. `flops` counts floating-point operations, given the operands' shapes by
+    array alike no barrier is needed. `private` names outputs that only the ops of one family read: what their
+    pad lanes hold is their own affair. `flops` counts floating-point operations, given the operands' shapes by
     name and each setting that is a whole number as a shape of one.
     """
 
@@ -29,6 +30,7 @@ class OpSchema:
     in_place: bool
     optimizer: bool
     lanes: frozenset[str]
+    private: frozenset[str]
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -40,7 +42,7 @@ OPS: dict[str, OpSchema] = {}
 
 
 def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", owned: str = "",
-       lanes: str = "", flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False,
+       lanes: str = "", private: str = "", flops: Callable[[dict[str, tuple[int, ...]]], int], in_place: bool = False,
        optimizer: bool = False) -> Callable:
     """Register the decorated NumPy kernel as the op of its name; `operands` reads as in ``csrc/ops.def``.
 
@@ -53,7 +55,7 @@ def op(operands: str, *, dims: str = "", scalars: str = "", by_row: str = "", ow
         OPS[kernel.__name__] = OpSchema(
             kernel.__name__, tuple(inputs), tuple(outputs), optional, tuple(dims.split()),
             tuple(scalars.split()), frozenset(by_row.split()), frozenset(owned.split()), flops, kernel,
-            in_place, optimizer, frozenset(lanes.split()))
+            in_place, optimizer, frozenset(lanes.split()), frozenset(private.split()))
         return kernel
 
     return register

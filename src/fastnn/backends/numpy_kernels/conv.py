@@ -150,8 +150,8 @@ def spread(dy, index, size, kernel, strides, pads):
     return frame[:, py:py + h, px:px + w]
 
 
-@op("x dy index? -> parts bias_parts?", dims=f"{DIMS} pool_y pool_x pool_stride_y pool_stride_x map_y map_x",
-    lanes="x dy index", flops=per_map_of_pool)
+@op("x dy index? -> parts bias_parts?", private="parts bias_parts",
+    dims=f"{DIMS} pool_y pool_x pool_stride_y pool_stride_x map_y map_x", lanes="x dy index", flops=per_map_of_pool)
 def conv_backward_parameters(x, dy, index, parts, bias_parts, *, pool_y, pool_x, pool_stride_y, pool_stride_x, map_y,
                              map_x, step, **settings):
     """dw = the sum over images and pixels of x dy, db that of dy: a part for each chunk of images. With an index, dy
@@ -161,7 +161,7 @@ def conv_backward_parameters(x, dy, index, parts, bias_parts, *, pool_y, pool_x,
     _gradients(x, dy, dy, parts, bias_parts, settings)
 
 
-@op("x dy -> parts bias_parts?", dims=DIMS, lanes="x dy", flops=per_part("x"))
+@op("x dy -> parts bias_parts?", private="parts bias_parts", dims=DIMS, lanes="x dy", flops=per_part("x"))
 def conv_transpose_backward_parameters(x, dy, parts, bias_parts, *, step, **settings):
     """the same of the transposed convolution: dw = the sum of dy x"""
     _gradients(dy, x, dy, parts, bias_parts, settings)

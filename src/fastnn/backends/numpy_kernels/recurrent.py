@@ -94,7 +94,7 @@ def rnn_backward(dy, dh_last, u, f, mask, dz, dh0, *, activation, reverse, bptt,
         dh0[...] = dh
 
 
-@op("x w u b? h0? c0? mask? -> y c? gates? h_last? c_last?", dims="reverse", flops=forward_flops)
+@op("x w u b? h0? c0? mask? -> y c? gates? h_last? c_last?", dims="reverse", private="gates", flops=forward_flops)
 def lstm_forward(x, w, u, b, h0, c0, mask, y, c, gates, h_last, c_last, *, reverse, step):
     """z_t = x_t w + h_{t-1} u + b in the order i f g o; c_t = f c_{t-1} + i g, h_t = o tanh(c_t)"""
     time = step.time
@@ -150,7 +150,7 @@ def recurrent_backward_parameters(y, h0, dz, du, *, reverse, step, accumulate=Fa
     du[...] = du + result if accumulate or not step.first_block else result
 
 
-@op("x w u b? bq? h0? mask? -> y gates? h_last?", dims="reverse reset_after", flops=forward_flops)
+@op("x w u b? bq? h0? mask? -> y gates? h_last?", dims="reverse reset_after", private="gates", flops=forward_flops)
 def gru_forward(x, w, u, b, bq, h0, mask, y, gates, h_last, *, reverse, reset_after, step):
     """z, r = sigmoid(x_t w_zr + h_{t-1} u_zr + b_zr); n = tanh(x_t w_n + b_n + r q), q = h_{t-1} u_n + bq, where
     not reset_after n = tanh(x_t w_n + b_n + q u_n), q = r h_{t-1}; h_t = z h_{t-1} + (1 - z) n
