@@ -12,12 +12,14 @@ from fastnn.initializers import CLASSES, INITIALIZERS, get
 
 N_IN, N_OUT = 300, 200
 
-# the variance that each name is meant to give
+# the mean, where it is not zero, and the variance that each name is meant to give
+MEANS = {"ones": 1.0, "identity": 1 / N_IN}
 VARIANCES = {
     "zeros": 0.0, "ones": 0.0, "standard_normal": 1.0, "scaled_normal": 1 / N_IN,
     "glorot_uniform": 2 / (N_IN + N_OUT), "glorot_normal": 2 / (N_IN + N_OUT),
     "he_uniform": 2 / N_IN, "he_normal": 2 / N_IN, "lecun_uniform": 1 / N_IN, "lecun_normal": 1 / N_IN,
     "truncated_normal": (0.05 * 0.87962566) ** 2, "uniform": 0.05 ** 2 / 3, "orthogonal": 1 / N_IN,
+    "identity": 1 / N_IN - 1 / N_IN ** 2,
 }
 
 
@@ -35,7 +37,7 @@ def test_mean_and_variance(name):
     """Within five standard errors of 60,000 values."""
     values = draw(INITIALIZERS[name])
     assert values.shape == (N_IN, N_OUT) and values.dtype == np.float64
-    assert abs(values.mean() - (name == "ones")) <= 5 * math.sqrt(VARIANCES[name] / values.size)
+    assert abs(values.mean() - MEANS.get(name, 0.0)) <= 1e-15 + 5 * math.sqrt(VARIANCES[name] / values.size)
     assert values.var() == pytest.approx(VARIANCES[name], rel=5 * math.sqrt(2 / values.size))
     if name.endswith("uniform"):
         assert np.abs(values).max() <= math.sqrt(3 * VARIANCES[name])
