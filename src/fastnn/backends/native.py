@@ -263,7 +263,8 @@ class TeamSize:
     SHORT_STEP = 2e-5  # seconds of a step: a dozen meetings of two threads take a tenth of it, or all of it
     PROBES = 3  # measurements of each number of threads before the faster one is kept; two of a long step
     LONG_STEP = 5e-3  # seconds
-    PROBE_SECONDS = 1e-3  # of a measurement, or one step
+    PROBE_SECONDS = 1e-3  # of a measurement, or one step;
+    WAKING_STEPS = 4  # of a team at least: its first one waits for cores that sleep, with cold caches
     KEEP_SECONDS = 0.5  # before the slower one gets another chance, or longer:
     PROBE_SHARE = 0.01  # of the time that trying the slower one may cost
     MEMORY = 0.5  # weight of a new measurement once there are enough
@@ -299,9 +300,9 @@ class TeamSize:
         return best, max(1, min(steps, int(left / self.seconds[best])))
 
     def _probe_steps(self, threads: int, steps: int) -> int:
-        if threads not in self.seconds:
-            return 1
-        return max(1, min(steps, int(self.PROBE_SECONDS / self.seconds[threads])))
+        step = self.seconds.get(threads, self.seconds[1])
+        least = self.WAKING_STEPS if threads > 1 and step < self.LONG_STEP else 1
+        return max(1, min(steps, max(least, int(self.PROBE_SECONDS / step) if threads in self.seconds else 1)))
 
     def note(self, threads: int, steps: int, seconds: float) -> None:
         """A measurement: so many steps took `seconds`."""
