@@ -80,7 +80,6 @@ static int64_t resolve(int64_t size, int64_t rows, int64_t time) {
 }
 
 static void bind_op(const fnn_op *op, const fnn_run_state *run, const fnn_table *table, int64_t rows, fnn_call *call) {
-  static const int size_of[FNN_N_DTYPES] = {4, 8, 1, 1, 2, 2, 4, 4, 8, 8};
   call->run = op->kind == FNN_NATIVE ? table->ops[op->opcode][op->dtype] : NULL;
   call->kind = op->kind;
   call->phase = op->phase;
@@ -103,7 +102,7 @@ static void bind_op(const fnn_op *op, const fnn_run_state *run, const fnn_table 
     if (operand->space < FNN_BOUND) continue;
     a->dtype = (int32_t)run->bound_dtype[operand->space - FNN_BOUND];
     a->row_bytes = run->bound_stride[operand->space - FNN_BOUND];
-    a->s[0] = a->row_bytes / size_of[a->dtype];
+    a->s[0] = a->row_bytes / fnn_size_of(a->dtype);
     if (!run->base[operand->space]) a->p = NULL;
   }
 }

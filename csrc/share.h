@@ -10,6 +10,12 @@ typedef struct { ptrdiff_t row, rows, column, columns; } fnn_region;
 static inline ptrdiff_t fnn_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t fnn_padded(ptrdiff_t n) { return (n + FNN_PAD - 1) / FNN_PAD * FNN_PAD; }
 
+/* bytes of a number */
+static inline int fnn_size_of(int dtype) {
+  static const int sizes[FNN_N_DTYPES] = {4, 8, 1, 1, 2, 2, 4, 4, 8, 8};
+  return sizes[dtype];
+}
+
 /* an operand's first row of the block: rows of bound arrays count from the pass's first */
 static inline char *fnn_rows(const fnn_array *a, const fnn_step *s) { return a->p + s->row * a->row_bytes; }
 

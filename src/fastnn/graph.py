@@ -80,10 +80,6 @@ class Graph:
         """The part that these tensors depend on."""
         return Graph(self.inputs, tensors)
 
-    def name_of_output(self, i: int) -> str:
-        """The name of the layer that makes the i-th output."""
-        return self.outputs[i].name
-
     def final(self, i: int) -> Layer | None:
         """The layer whose activation a loss may take over: nobody else sees the i-th output."""
         node = self.outputs[i].node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class NumpyRun:
     def execute_ops(self, first: int, last: int) -> None:
         """Run the ops [first, last) of the pass's first step, which is one block."""
         with np.errstate(all="ignore"):
-            self._block(self._step(0), self.walk.n_rows, True, 0, False, slice(first, last))
+            self._block(self._step(0), self.walk.n_rows, True, 0, False, first, last)
 
     def _weight_sum(self, row: int, end: int) -> float:
         if self.program.sums_rows:
@@ -121,10 +122,10 @@ class NumpyRun:
         return total or 1.0  # all zero: so are loss and gradient
 
     def _block(self, step: Step, rows: int, last_block: bool, index: int, check: bool,
-               part: slice = slice(None)) -> Halt | None:
+               first: int = 0, last: int | None = None) -> Halt | None:
         if rows not in self._calls:
             self._calls[rows] = [self._prepare(o, rows) for o in self.program.ops]
-        for number, (o, kernel, arrays) in list(enumerate(self._calls[rows]))[part]:
+        for number, (o, kernel, arrays) in islice(enumerate(self._calls[rows]), first, last):
             if o.phase >= Phase.TRANSFORM and not last_block:
                 break
             arrays = [a(step.row) if isinstance(a, partial) else a for a in arrays]
