@@ -322,7 +322,7 @@ void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
   run_on_team(ops, n_ops, run, (int)run->n_threads);
 }
 
-/* ---- one op on arrays of the caller: functional.py's way in ---- */
+/* ---- one op on arrays of the caller: fastnn.functional's way in ---- */
 
 ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call) {
   ptrdiff_t (*const bytes)(const fnn_call *) = fnn_current_table()->workspace[opcode][dtype];

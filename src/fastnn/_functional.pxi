@@ -175,7 +175,7 @@ def set_in_use(bint native):
 
 
 cdef class Op:
-    """One op on arrays; `operands` is its signature as `functional.py` has parsed it.
+    """One op on arrays; `operands` is its signature as `functional/base.py` has parsed it.
 
     ``run(arrays, choice, scalars, rate, update)`` runs the op where this backend is in use and the arrays can
     be used as they stand: ndarray itself, native, aligned, C-contiguous, dtypes and shapes as the signature

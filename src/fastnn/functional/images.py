@@ -1,0 +1,101 @@
+"""Images cut, enlarged, and moved at random."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from .base import as_arrays, call, pair
+from .noise import noisy
+
+
+def crop_pad(x: Any, pads: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
+    """Images x (B, h, w, c) with zeros ((above, below), (left, right)); negative numbers cut off. Its gradient is the
+    same call with the signs turned.
+
+    Examples
+    --------
+    >>> crop_pad(np.ones((1, 2, 2, 1)), ((1, 0), (0, -1)))[0, :, :, 0]
+    array([[0.],
+           [1.],
+           [1.]])
+    """
+    x, = as_arrays("x:bhwc", x)
+    (above, below), (left, right) = pads
+    size = x.shape[1] + above + below, x.shape[2] + left + right
+    if min(size) < 1:
+        raise ValueError(f"pads: expected to leave a pixel of {x.shape[1:3]}, got {pads!r}")
+    y = np.empty((len(x), *size, x.shape[3]), x.dtype)
+    call("crop_pad", (x, y), pad_y=above, pad_x=left)
+    return y
+
+
+def upsample_forward(x: Any, size: Any = 2, bilinear: bool = False) -> np.ndarray:
+    """Images x (B, h, w, c) enlarged by whole factors, a number or (vertical, horizontal): the nearest pixel, or
+    bilinear between the centres of four (PyTorch's ``align_corners=False``).
+
+    Examples
+    --------
+    >>> upsample_forward([[[[0.0], [4.0]]]], (1, 2), bilinear=True).ravel().tolist()
+    [0.0, 1.0, 3.0, 4.0]
+    """
+    x, = as_arrays("x:bhwc", x)
+    fy, fx = pair("size", size)
+    y = np.empty((len(x), x.shape[1] * fy, x.shape[2] * fx, x.shape[3]), x.dtype)
+    call("upsample_forward", (x, y), factor_y=fy, factor_x=fx, bilinear=int(bilinear))
+    return y
+
+
+def upsample_backward(dy: Any, size: Any = 2, bilinear: bool = False) -> np.ndarray:
+    """dx (B, h, w, c) of `upsample_forward`."""
+    dy, = as_arrays("dy:bhwc", dy)
+    fy, fx = pair("size", size)
+    if dy.shape[1] % fy or dy.shape[2] % fx:
+        raise ValueError(f"size: expected divisors of {dy.shape[1:3]}, got {size!r}")
+    dx = np.empty((len(dy), dy.shape[1] // fy, dy.shape[2] // fx, dy.shape[3]), dy.dtype)
+    call("upsample_backward", (dy, dx), factor_y=fy, factor_x=fx, bilinear=int(bilinear))
+    return dx
+
+
+def random_flip(x: Any, horizontal: bool = True, vertical: bool = False, seed: int = 0, update: int = 1,
+                instance: int = 0) -> np.ndarray:
+    """Images x (B, h, w, c) mirrored left to right, or upside down, each with probability 1/2; seed, update and
+    instance as for `dropout`. Its own gradient.
+
+    Examples
+    --------
+    >>> y = random_flip(np.arange(3.0).reshape(1, 1, 3, 1), seed=1)
+    >>> y.ravel().tolist() in ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0])
+    True
+    """
+    return _augmented("random_flip", x, seed, update, instance, horizontal=int(horizontal), vertical=int(vertical))
+
+
+def random_shift(x: Any, most: Any = 2, fill: float = 0.0, gradient: bool = False, seed: int = 0, update: int = 1,
+                 instance: int = 0) -> np.ndarray:
+    """Images x (B, h, w, c) moved by whole numbers of pixels up to `most`, one or (vertical, horizontal), either way;
+    `fill` comes in. With `gradient`, dx of dy.
+    """
+    most_y, most_x = pair("most", most, 0)
+    return _augmented("random_shift", x, seed, update, instance, most_y=most_y, most_x=most_x, gradient=int(gradient),
+                      fill=float(fill))
+
+
+def random_rotation(x: Any, degrees: float = 10.0, fill: float = 0.0, gradient: bool = False, seed: int = 0,
+                    update: int = 1, instance: int = 0) -> np.ndarray:
+    """Images x (B, h, w, c) turned about their middles by angles up to `degrees` either way, bilinear between pixels;
+    `fill` lies around them. With `gradient`, dx of dy.
+    """
+    most = float(np.deg2rad(checks.positive_float("degrees", degrees, allow_zero=True)))
+    return _augmented("random_rotation", x, seed, update, instance, most=most, gradient=int(gradient),
+                      fill=float(fill))
+
+
+def _augmented(name: str, x: Any, seed: int, update: int, instance: int, **settings: Any) -> np.ndarray:
+    x, = as_arrays("x:bhwc", x)
+    height, width, channels = x.shape[1:]
+    rows = x.reshape(len(x), -1)
+    return noisy(name, rows, seed, update, instance, height=height, width=width, channels=channels,
+                  **settings).reshape(x.shape)
