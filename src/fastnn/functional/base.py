@@ -191,7 +191,8 @@ def _check_writable(o: _Operand, value: Any, dtype: np.dtype) -> None:
 
 
 _SIZES = {"b": "rows", "i": "n_in", "o": "n_out", "n": "n", "h": "height", "w": "width", "c": "channels", "t": "time",
-          "p": "height or 1", "q": "width or 1", "g": "groups", "k": "height", "l": "width"}
+          "p": "height or 1", "q": "width or 1", "g": "groups", "k": "height", "l": "width", "s": "4 units",
+          "v": "tokens"}
 
 
 def _expected(form: _Form, sizes: dict[str, Any]) -> str:
@@ -243,11 +244,11 @@ def as_array(name: str, value: Any, dims: str) -> np.ndarray:
     return _fitted(operand, array, _real(array), {}).copy()
 
 
-def as_arrays(signature: str, *given: Any) -> list[Any]:
-    """What was given as the kernels take it, of the first one's dtype."""
+def as_arrays(signature: str, *given: Any, **known: int) -> list[Any]:
+    """What was given as the kernels take it, of the first one's dtype; `known` sizes are those of letters."""
     operands = list(map(_operand, signature.split()))
     plain = [_plain(o, value) for o, value in zip(operands, given, strict=True)]
-    dtype, sizes = _real(plain[0]), {}  # type: ignore[var-annotated]
+    dtype, sizes = _real(plain[0]), {**known}
     return [a if a is None else _fitted(o, a, dtype, sizes) for o, a in zip(operands, plain, strict=True)]
 
 

@@ -20,7 +20,7 @@ def time_mean_forward(x: Any, mask: Any = None) -> np.ndarray:
     """
     x, mask = as_arrays("x:btn mask?:bt", x, mask)
     y = np.empty((len(x), x.shape[2]), x.dtype)
-    call("time_mean_forward", (*_in_time(x, mask), y), time=x.shape[1])
+    call("time_mean_forward", (in_time(x), in_time(mask), y), time=x.shape[1])
     return y
 
 
@@ -28,8 +28,8 @@ def time_mean_backward(dy: Any, mask: Any) -> np.ndarray:
     """dx (B, time, n) of `time_mean_forward` with dy (B, n) and mask (B, time)."""
     dy, mask = as_arrays("dy:bn mask:bt", dy, mask)
     dx = np.empty((mask.shape[1] * len(dy), dy.shape[1]), dy.dtype)
-    call("time_mean_backward", (dy, np.ascontiguousarray(mask.T).ravel(), dx), time=mask.shape[1])
-    return _by_sample(dx, len(dy))
+    call("time_mean_backward", (dy, in_time(mask), dx), time=mask.shape[1])
+    return by_sample(dx, mask.shape[1])
 
 
 def time_max_forward(x: Any, mask: Any = None) -> tuple[Array, Array]:
@@ -39,7 +39,7 @@ def time_max_forward(x: Any, mask: Any = None) -> tuple[Array, Array]:
     x, mask = as_arrays("x:btn mask?:bt", x, mask)
     y = np.empty((len(x), x.shape[2]), x.dtype)
     index = np.empty(y.shape, np.int32)
-    call("time_max_forward", (*_in_time(x, mask), y, index), time=x.shape[1])
+    call("time_max_forward", (in_time(x), in_time(mask), y, index), time=x.shape[1])
     return y, index
 
 
@@ -48,15 +48,28 @@ def time_max_backward(dy: Any, index: Any, time: int) -> np.ndarray:
     dy, index = as_arrays("dy:bn index:bn.i4", dy, index)
     dx = np.empty((checks.positive_int("time", time) * len(dy), dy.shape[1]), dy.dtype)
     call("time_max_backward", (dy, index, dx), time=time)
-    return _by_sample(dx, len(dy))
+    return by_sample(dx, time)
 
 
-def _in_time(x: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Sequences and their mask in the time layout."""
-    rows = np.ascontiguousarray(np.swapaxes(x, 0, 1)).reshape(-1, x.shape[2])
-    return rows, None if mask is None else np.ascontiguousarray(mask.T).ravel()
+def step_mask(x: Any, value: float = 0.0) -> np.ndarray:
+    """mask (B, time) of sequences x (B, time, n): 0 at the steps where every number is `value`, else 1.
+
+    Examples
+    --------
+    >>> step_mask([[[1.0, 0.0], [0.0, 0.0]]])
+    array([[1., 0.]])
+    """
+    x, = as_arrays("x:btn", x)
+    mask = np.empty(x.shape[:2], x.dtype)
+    call("step_mask", (x.reshape(-1, x.shape[2]), mask.reshape(-1)), value=float(value))
+    return mask
 
 
-def _by_sample(rows: np.ndarray, batch: int) -> np.ndarray:
+def in_time(array: Any) -> Any:
+    """A sequence (B, time, n) or its mask (B, time) in the time layout, row t B + b; None stays."""
+    return None if array is None else np.ascontiguousarray(np.swapaxes(array, 0, 1)).reshape(-1, *array.shape[2:])
+
+
+def by_sample(rows: np.ndarray, time: int) -> np.ndarray:
     """Rows of the time layout as sequences."""
-    return np.ascontiguousarray(np.swapaxes(rows.reshape(-1, batch, rows.shape[1]), 0, 1))
+    return np.ascontiguousarray(np.swapaxes(rows.reshape(time, -1, rows.shape[1]), 0, 1))
