@@ -1,4 +1,9 @@
-"""Recurrent layers' ops: every backend, instruction set and dtype against steps written out in PyTorch."""
+"""Recurrent layers' ops: every backend, instruction set and dtype against the equations written out step by step.
+
+What differentiates those is tests/tape.py, in NumPy and float64, and PyTorch where it is installed.
+"""
+import functools
+
 import numpy as np
 import pytest
 
@@ -7,8 +12,7 @@ from conftest import assert_close, assert_same_bits, rounding
 from fastnn.backends.numpy_kernels import Step
 from fastnn.functional import call
 from fastnn.program import OPS
-
-torch = pytest.importorskip("torch", reason="PyTorch, which differentiates what these are held to, is not installed")
+from tape import Var
 
 KINDS = ("rnn", "lstm", "gru", "gru before")
 GATES = {"rnn": 1, "lstm": 4, "gru": 3, "gru before": 3}
@@ -83,48 +87,57 @@ class Case:
                 r["dbq"] = dbq
         return r
 
-    def expected(self):
-        """The same by PyTorch in float64, step after step."""
-        a = {k: None if v is None else torch.tensor(v.astype(np.float64), requires_grad=k != "mask")
-             for k, v in self.arrays.items()}
+    def expected(self, leaf=Var):
+        """The same step after step in float64; `leaf` makes an array that is differentiated, by the tape or PyTorch."""
+        a = {k: None if v is None else v.astype(np.float64) for k, v in self.arrays.items()}
         T, B, _, n = self.shape
-        x = a["x"].reshape(T, B, -1)
-        zeros = torch.zeros(B, n, dtype=torch.float64)
-        h, c = (zeros if a[k] is None else a[k] for k in ("h0", "c0"))
-        ys, sums = [None] * T, [None] * T
+        z = (a["x"] @ a["w"] + a["b"]).reshape(T, B, -1)
+        here = {k: leaf(a[k]) for k in ("u", "bq", "h0", "c0") if a[k] is not None}
+        h, c = (here[k] if k in here else leaf(np.zeros((B, n))) for k in ("h0", "c0"))
+        ys, sums, total = [None] * T, [leaf(z_t) for z_t in z], 0.0
         for k in range(T):
             t = T - 1 - k if self.reverse else k
             if self.bptt and k and k % self.bptt == 0:
                 h, c = h.detach(), c.detach()
-            sums[t] = (x[t] @ a["w"] + a["b"]).detach().requires_grad_()  # their gradient is dz
-            new, cell = self.step(sums[t], h, c, a)
-            keep = None if a["mask"] is None else a["mask"].reshape(T, B)[t][:, None] != 0
-            h, c = (new, cell) if keep is None else (torch.where(keep, new, h), torch.where(keep, cell, c))
-            ys[t] = h
-        total = (torch.cat(ys) * a["dy"]).sum()
+            new, cell = self.step(sums[t], h, c, here)
+            there = self.constant(leaf, np.ones((B, 1)) if a["mask"] is None else a["mask"].reshape(T, B)[t][:, None])
+            h, c = new * there + h * (1 - there), cell * there + c * (1 - there)
+            ys[t] = h.detach().numpy()
+            total = total + (h * self.constant(leaf, a["dy"].reshape(T, B, n)[t])).sum()
         for last, state in (("dh_last", h), ("dc_last", c)):
             if a[last] is not None:
-                total = total + (state * a[last]).sum()
+                total = total + (state * self.constant(leaf, a[last])).sum()
         total.backward()
-        r = {"y": torch.cat(ys), "h_last": h, "du": a["u"].grad, "dz": torch.cat([z.grad for z in sums])}
-        r |= {"c_last": c} if self.kind == "lstm" else {}
-        r |= {f"d{k}": a[k].grad for k in ("h0", "c0", "bq") if a[k] is not None}
-        return {k: (torch.zeros_like(a["u"]) if v is None else v).detach().numpy() for k, v in r.items()}
+
+        def gradient(var):
+            return np.zeros(var.detach().numpy().shape) if var.grad is None else np.asarray(var.grad)
+
+        r = {"y": np.concatenate(ys), "h_last": h.detach().numpy(), "dz": np.concatenate([gradient(s) for s in sums])}
+        r |= {"c_last": c.detach().numpy()} if self.kind == "lstm" else {}
+        return r | {f"d{k}": gradient(var) for k, var in here.items()}
+
+    @staticmethod
+    def constant(leaf, array):
+        return leaf(array).detach()
 
     def step(self, z, h, c, a):
         """The state after z = x w + b, and the cell."""
         n, u = self.shape[3], a["u"]
+
+        def gate(sums, i):
+            return sums[:, i * n:(i + 1) * n]
+
         if self.kind == "rnn":
-            return torch.tanh(z + h @ u), c
+            return (z + h @ u).tanh(), c
         if self.kind == "lstm":
-            i, f, g, o = (z + h @ u).split(n, 1)
+            i, f, g, o = (gate(z + h @ u, i) for i in range(4))
             cell = f.sigmoid() * c + i.sigmoid() * g.tanh()
             return o.sigmoid() * cell.tanh(), cell
-        update, reset = (z[:, :2 * n] + h @ u[:, :2 * n]).sigmoid().split(n, 1)
+        update, reset = ((gate(z, i) + h @ gate(u, i)).sigmoid() for i in range(2))
         if self.kind == "gru":
-            candidate = torch.tanh(z[:, 2 * n:] + reset * (h @ u[:, 2 * n:] + a["bq"]))
+            candidate = (gate(z, 2) + reset * (h @ gate(u, 2) + a["bq"])).tanh()
         else:
-            candidate = torch.tanh(z[:, 2 * n:] + (reset * h) @ u[:, 2 * n:])
+            candidate = (gate(z, 2) + (reset * h) @ gate(u, 2)).tanh()
         return update * h + (1 - update) * candidate, c
 
 
@@ -143,17 +156,43 @@ def test_forward_and_gradients(combination, kind, shape, setting):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_float64_within_1e_10_of_pytorch(backend, kind):
-    """The bound that the project has set itself, on every result."""
+@pytest.mark.parametrize("judge", ["tape", "PyTorch"])
+def test_float64_within_1e_10(backend, kind, judge):
+    """The bound that the project has set itself, on every result, by both judges."""
+    leaf = Var
+    if judge == "PyTorch":
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        leaf = functools.partial(torch.tensor, requires_grad=True)
     for shape in SHAPES:
         for setting in SETTINGS.values():
             case = Case(kind, shape, *setting)
             got = case.run(np.dtype(np.float64))
-            for name, value in case.expected().items():
+            for name, value in case.expected(leaf).items():
                 assert_close(got[name], value, 1e-10 * max(np.abs(value).max(), 1e-3), f"{name}, {shape}, {setting}")
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_the_tape_itself():
+    """Every operator that differentiates, against finite differences."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s) for s in ((3, 4), (4, 2), (1, 2), (3, 1))]
+
+    def value(vs):
+        a, b, c, d = vs
+        m = a @ b
+        return ((m.sigmoid() + c) * (2 - m.tanh()) - d.exp() * m[:, :1].relu()).sum()
+
+    made = [Var(a) for a in arrays]
+    value(made).backward()
+    for i, a in enumerate(arrays):
+        for at in np.ndindex(a.shape):
+            step = np.zeros(a.shape)
+            step[at] = 1e-6
+            ends = [value([Var(b + sign * step if k == i else b) for k, b in enumerate(arrays)]).numpy()
+                    for sign in (1, -1)]
+            assert made[i].grad[at] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])
 def test_rnn_with_other_activations(combination, activation):
     """Slopes of the output and of the input, which z keeps."""
     T, B, n_in, n = 3, 5, 4, 17
@@ -161,17 +200,17 @@ def test_rnn_with_other_activations(combination, activation):
          for k, v in Case("rnn", (T, B, n_in, n), 0, 0, 0, 0).arrays.items()}
     y, z, dz = (np.empty((T * B, n), combination.dtype) for _ in range(3))
     call("rnn_forward", (a["x"], a["w"], a["u"], a["b"], None, None, y, z, None), time=T, activation=activation)
-    f = z if activation == "gelu" else y
+    f = z if activation == "silu" else y
     call("rnn_backward", (a["dy"], None, a["u"], f, None, dz, None), time=T, activation=activation)
-    h, sums, wide = torch.zeros(B, n, dtype=torch.float64), [], {
-        k: torch.tensor(a[k].astype(np.float64)) for k in ("x", "w", "u", "b", "dy")}
-    total, function = 0, {"relu": torch.relu, "gelu": torch.nn.functional.gelu}[activation]
-    for x, dy in zip(wide["x"].split(B), wide["dy"].split(B), strict=True):
-        sums.append((x @ wide["w"] + wide["b"]).requires_grad_())
-        h = function(sums[-1] + h @ wide["u"])
+    wide = {k: a[k].astype(np.float64) for k in ("x", "w", "u", "b", "dy")}
+    sums = [Var(x @ wide["w"] + wide["b"]) for x in np.split(wide["x"], T)]
+    h, total = Var(np.zeros((B, n))), 0.0
+    for s, dy in zip(sums, np.split(wide["dy"], T), strict=True):
+        h = s + h @ wide["u"]
+        h = h.relu() if activation == "relu" else h * h.sigmoid()
         total = total + (h * dy).sum()
     total.backward()
-    expected = torch.cat([s.grad for s in sums]).numpy()
+    expected = np.concatenate([s.grad for s in sums])
     assert_close(dz, expected, rounding(combination.dtype, T * 40) * np.abs(expected).max(), "dz")
 
 
