@@ -4,7 +4,8 @@ Everything that is plain data stands in pyproject.toml. Environment variables:
 
 FASTNN_REQUIRE_NATIVE=1  fail where the core cannot be compiled, instead of installing without it
 FASTNN_DEBUG=1           -O1 -g, assertions in the kernels
-FASTNN_SANITIZE=LIST     -fsanitize=LIST (address,undefined), with FASTNN_DEBUG's flags
+FASTNN_SANITIZE=LIST     -fsanitize=LIST (address,undefined, or thread, whose teams are plain pthreads), with
+                         FASTNN_DEBUG's flags; tests/sanitize.py runs the tests on such a core
 CC, CFLAGS, LDFLAGS      as usual
 
 ``python setup.py build_ext --inplace`` compiles only what changed since the last time.
@@ -46,7 +47,8 @@ ISAS = (
 DEBUG = os.environ.get("FASTNN_DEBUG", "0") != "0" or "FASTNN_SANITIZE" in os.environ
 SANITIZE = [f"-fsanitize={os.environ['FASTNN_SANITIZE']}"] if os.environ.get("FASTNN_SANITIZE") else []
 OPTIMIZE = ["-O1", "-g", "-fno-omit-frame-pointer", "-UNDEBUG"] if DEBUG else ["-O3", "-g0", "-DNDEBUG"]
-MACROS = [("FNN_DEBUG", "1")] if DEBUG else []
+PTHREADS = os.environ.get("FASTNN_SANITIZE") == "thread"  # ThreadSanitizer does not see how OpenMP's threads meet
+MACROS = [("FNN_PTHREADS", "1")] if PTHREADS else []
 
 # Python's own flags come first, hence -fno-wrapv: the core's index arithmetic never wraps.
 CORE_FLAGS = [*OPTIMIZE, *SANITIZE, "-std=gnu11", "-fno-math-errno", "-fno-trapping-math",
@@ -57,7 +59,7 @@ BINDING_FLAGS = [*OPTIMIZE, *SANITIZE, "-fvisibility=hidden"]
 OPENMP = ((["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"]))
 
 CSRC = Path("csrc")
-PLAIN = ("dispatch.c", "executor.c", "arrays.c")  # compiled once, without an instruction set's flags
+PLAIN = ("dispatch.c", "executor.c", "arrays.c", "team.c")  # compiled once, without an instruction set's flags
 # kernels.c sees every file; the others see the headers and the tables only.
 HEADERS = sorted(str(p) for p in CSRC.glob("*") if p.suffix in (".h", ".def"))
 INCLUDES = sorted(str(p) for p in CSRC.glob("*.inc"))
@@ -119,8 +121,10 @@ class BuildCore(build_ext):
             return subprocess.run(command, capture_output=True).returncode == 0
 
     def find_openmp(self):
-        """Return the compile flags and the link flags, both empty where there is no OpenMP."""
+        """Return the compile flags and the link flags, both empty where there is no OpenMP, or none is wanted."""
         code = "#include <omp.h>\nint f(void) { return omp_get_max_threads(); }\n"
+        if PTHREADS:
+            return [], []
         for compile_flags, link_flags in OPENMP:
             if self.accepts(code, [*compile_flags, *link_flags]):
                 return compile_flags, link_flags

@@ -3,44 +3,15 @@
  * reads what another thread wrote (program.py marks those), and at the end of each step. */
 #include <sched.h>
 #include <string.h>
-#include <time.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-#ifndef _WIN32
-#include <pthread.h>
-#endif
 #include "fastnn.h"
 #include "share.h"
 
-/* ---- threads ---- */
-
-/* libgomp's team does not survive a fork: a child that asked for one would wait forever */
-static int after_fork;
-static void child_runs_alone(void) { after_fork = 1; }
-
-int fnn_max_threads(void) {
-#ifdef _OPENMP
-  if (after_fork) return 1;
-  return omp_get_max_threads() < FNN_MAX_THREADS ? omp_get_max_threads() : FNN_MAX_THREADS;
-#else
-  return 1;
-#endif
-}
-
-void fnn_set_max_threads(int n) {
-#ifdef _OPENMP
-  omp_set_num_threads(n);
-#else
-  (void)n;
-#endif
-}
+/* ---- meeting ---- */
 
 /* how often a thread has come to a barrier; written by it alone, on a cache line of its own */
 typedef struct { _Alignas(FNN_ALIGN) int64_t times; } fnn_arrivals;
 
 typedef struct {
-  int n_threads;
   int64_t halt_step;  /* the step after which all stop; set by one thread before a barrier of that step */
   fnn_arrivals arrived[FNN_MAX_THREADS];
 } fnn_team;
@@ -56,11 +27,11 @@ static inline void relax(void) {
 enum { SPINS_BEFORE_YIELD = 1000 };
 
 /* Each thread says that it has arrived and looks at what the others say: one cache line goes each way. */
-static inline void barrier(fnn_team *team, int thread) {
-  if (team->n_threads == 1) return;
-  const int64_t times = team->arrived[thread].times + 1;
-  __atomic_store_n(&team->arrived[thread].times, times, __ATOMIC_RELEASE);
-  for (int other = 0; other < team->n_threads; other++)
+static inline void barrier(fnn_team *team, const fnn_step *s) {
+  if (s->n_threads == 1) return;
+  const int64_t times = team->arrived[s->thread].times + 1;
+  __atomic_store_n(&team->arrived[s->thread].times, times, __ATOMIC_RELEASE);
+  for (int other = 0; other < s->n_threads; other++)
     for (int spins = 0; __atomic_load_n(&team->arrived[other].times, __ATOMIC_ACQUIRE) < times; spins++) {
       relax();
       if (spins > SPINS_BEFORE_YIELD) sched_yield();
@@ -173,19 +144,13 @@ static int outputs_finite(const fnn_call *call, int64_t row) {
   return 1;
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* the first thread's time in an op, waiting for the others included */
 static void run_timed(const fnn_call *call, const fnn_step *s, fnn_team *team, double *seconds) {
-  barrier(team, s->thread);
-  const double begin = now();
+  barrier(team, s);
+  const double begin = fnn_now();
   call->run(call, s);
-  barrier(team, s->thread);
-  if (s->thread == 0) *seconds += now() - begin;
+  barrier(team, s);
+  if (s->thread == 0) *seconds += fnn_now() - begin;
 }
 
 /* Thread 0 notes why and where the run ends; every thread learns of it at a barrier. */
@@ -223,10 +188,10 @@ static inline void restore_subnormals(subnormals before) { (void)before; }
 #endif
 
 /* One thread's walk. Returns when last_step is reached or the team halts. */
-static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread) {
+static void walk(int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread, int n_threads) {
   fnn_power powers[FNN_POWERS] = {0};
   fnn_product momenta = {0};
-  fnn_step s = {.run = run, .powers = powers, .momenta = &momenta, .thread = thread, .n_threads = team->n_threads,
+  fnn_step s = {.run = run, .powers = powers, .momenta = &momenta, .thread = thread, .n_threads = n_threads,
                 .workspace = run->workspace + thread * run->workspace_bytes};
   const int64_t n_epoch = epoch_rows(run), epoch_steps = (n_epoch + run->batch - 1) / run->batch;
   for (int64_t step = run->first_step; step < run->last_step; step++) {
@@ -244,11 +209,11 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
       s.row = row + s.batch_row;
       s.first_block = block == 0;
       const fnn_call *calls = calls_for(run, n_ops, fnn_min(run->block, row + rows - s.row));
-      if (block) barrier(team, thread);
+      if (block) barrier(team, &s);
       for (int64_t i = resumed && block == run->first_block ? run->first_op : 0; i < n_ops; i++) {
         const fnn_call *call = &calls[i];
         if (call->phase >= FNN_TRANSFORM && block < n_blocks - 1) break;
-        if (call->flags & FNN_BARRIER || call->kind != FNN_NATIVE || run->check) barrier(team, thread);
+        if (call->flags & FNN_BARRIER || call->kind != FNN_NATIVE || run->check) barrier(team, &s);
         if (__atomic_load_n(&run->status, __ATOMIC_RELAXED) == FNN_NONFINITE_INPUT && (call->flags & FNN_BARRIER)) {
           if (thread == 0) end_run(team, run, FNN_NONFINITE_INPUT, step, block, i);
           return;
@@ -260,66 +225,41 @@ static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team 
         if (run->op_seconds) run_timed(call, &s, team, &run->op_seconds[i]);
         else call->run(call, &s);
         if (!run->check) continue;
-        barrier(team, thread);
+        barrier(team, &s);
         if (thread == 0 && !outputs_finite(call, s.row)) end_run(team, run, FNN_NONFINITE_VALUE, step, block, i);
-        barrier(team, thread);
+        barrier(team, &s);
         if (team->halt_step == step) return;
       }
     }
     if (thread == 0 && run->stop && *run->stop) end_run(team, run, FNN_STOPPED, step, 0, n_ops);
-    barrier(team, thread);
+    barrier(team, &s);
     if (team->halt_step == step) return;
   }
-  (void)ops;
 }
 
-/* The same, where a run with learning rates trains. */
-static void walk_in_mode(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread) {
-  if (!run->rates) {
-    walk(ops, n_ops, run, team, thread);
+typedef struct { int64_t n_ops; fnn_run_state *run; fnn_team team; } fnn_walk;
+
+/* One thread's part: its walk, with numbers taken for zero where a run with learning rates trains. */
+static void walk_in_mode(void *data, int thread, int n_threads) {
+  fnn_walk *w = data;
+  if (!w->run->rates) {
+    walk(w->n_ops, w->run, &w->team, thread, n_threads);
     return;
   }
   const subnormals before = flush_subnormals();
-  walk(ops, n_ops, run, team, thread);
+  walk(w->n_ops, w->run, &w->team, thread, n_threads);
   restore_subnormals(before);
 }
-
-static void run_on_team(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, int n_threads) {
-  fnn_team team;
-  team.n_threads = 1;
-  team.halt_step = -1;
-#ifdef _OPENMP
-  if (n_threads > 1 && !after_fork) {
-#ifndef _WIN32
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    extern void fnn_watch_forks(void);
-    pthread_once(&once, fnn_watch_forks);
-#endif
-#pragma omp parallel num_threads(n_threads)
-    {
-      const int thread = omp_get_thread_num();
-      team.arrived[thread].times = 0;
-      if (thread == 0) team.n_threads = omp_get_num_threads();
-#pragma omp barrier
-      walk_in_mode(ops, n_ops, run, &team, thread);
-    }
-    return;
-  }
-#endif
-  (void)n_threads;
-  walk_in_mode(ops, n_ops, run, &team, 0);
-}
-
-#ifndef _WIN32
-void fnn_watch_forks(void) { pthread_atfork(NULL, NULL, child_runs_alone); }
-#endif
 
 void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
   run->status = FNN_DONE;
   run->status_row = -1;
   if (run->first_step >= run->last_step) return;
   bind(ops, n_ops, run);
-  run_on_team(ops, n_ops, run, (int)run->n_threads);
+  fnn_walk w;
+  w.n_ops = n_ops, w.run = run, w.team.halt_step = -1;
+  for (int64_t i = 0; i < run->n_threads; i++) w.team.arrived[i].times = 0;
+  fnn_on_team((int)run->n_threads, walk_in_mode, &w);
 }
 
 /* ---- one op on arrays of the caller: fastnn.functional's way in ---- */
@@ -344,21 +284,4 @@ const char *fnn_compiler(void) {
 #else
   return "gcc " __VERSION__;
 #endif
-}
-
-double fnn_fork_join_seconds(int n_threads) {
-  enum { MOST_ROUNDS = 200 };
-  const double longest = 5e-3; /* where another program has the core, a region takes milliseconds */
-  volatile int sink = 0;
-  const double begin = now();
-  int rounds = 0;
-  do {
-#ifdef _OPENMP
-#pragma omp parallel num_threads(n_threads)
-#pragma omp atomic
-    sink += 1;
-#endif
-  } while (++rounds < MOST_ROUNDS && now() - begin < longest);
-  (void)n_threads, (void)sink;
-  return (now() - begin) / rounds;
 }

@@ -206,6 +206,10 @@ void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run);
 ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call);  /* bytes */
 void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum);
 const char *fnn_compiler(void);
+
+/* team.c */
+typedef void (*fnn_work_fn)(void *data, int thread, int n_threads);
+void fnn_on_team(int n_threads, fnn_work_fn part, void *data);  /* the part of each thread; on so many at the most */
 int fnn_max_threads(void);
 void fnn_set_max_threads(int n);
 double fnn_fork_join_seconds(int n_threads);

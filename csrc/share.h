@@ -3,12 +3,19 @@
 #ifndef FASTNN_SHARE_H
 #define FASTNN_SHARE_H
 
+#include <time.h>
 #include "fastnn.h"
 
 typedef struct { ptrdiff_t row, rows, column, columns; } fnn_region;
 
 static inline ptrdiff_t fnn_min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t fnn_padded(ptrdiff_t n) { return (n + FNN_PAD - 1) / FNN_PAD * FNN_PAD; }
+
+static inline double fnn_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 /* bytes of a number */
 static inline int fnn_size_of(int dtype) {
