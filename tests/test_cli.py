@@ -276,7 +276,7 @@ class TestOther:
     def test_help_names_the_defaults(self, run):
         code, lines, _ = run("train", "--help")
         text = " ".join(" ".join(lines).split())
-        assert code == 0 and "default: 256,128" in text
+        assert code == 0 and "default: 64,32; of images 256,128" in text
         assert "default: None" not in text and "default: False" not in text
 
     def test_flags_of_the_readme(self):
@@ -326,9 +326,9 @@ class TestInterrupt:
         def interrupt(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("fastnn.commands.network.load_digits", interrupt)
+        monkeypatch.setattr("fastnn.commands.data.load_digits", interrupt)
         code, lines, err = run("train")
-        assert code == 130 and lines == [] and err == "Interrupted before there was anything to keep.\n"
+        assert code == 130 and lines == [] and err == "fastnn train: interrupted before there was anything to keep\n"
 
 
 class TestGradcheck:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
+from typing import Any
 
 import fastnn as fnn
 
 from .commands import COMMANDS
-from .flags import INTERRUPTED, Parser
-
-BROKEN_PIPE = 141  # 128 + SIGPIPE
+from .flags import BROKEN_PIPE, BUG, EXIT_CODES, INTERRUPTED, WRONG_USE, Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,38 +29,97 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 where a gradient is wrong or the doctor found something, 2 after a user's error,
-        130 after Ctrl-C.
+        The exit code, one of `fastnn.flags.EXIT_CODES`.
 
     Examples
     --------
     >>> main(["train", "--epochs", "1", "--output", ""])
     2
     """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    wants_json, wants_traceback = "--json" in argv, "--traceback" in argv
     name = "fastnn"
     try:
-        arguments = make_parser().parse_args(argv)
-        name += f" {arguments.command}"
-        return arguments.run(arguments)
-    except SystemExit as stop:  # of argparse: --help, --version, errors
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
-        print("Interrupted before there was anything to keep.", file=sys.stderr)
-        return INTERRUPTED
+        try:
+            arguments = make_parser().parse_args(argv)
+            name += f" {arguments.command}"
+            with redirect_stdout(sys.stderr) if wants_json else nullcontext():  # what is said on the way
+                code, document = arguments.run(arguments)
+        except SystemExit as stop:  # of --help and --version
+            return int(stop.code or 0)
+        except BrokenPipeError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            code, message = explain(error)
+            document = {"error": message}
+            if wants_traceback:
+                traceback.print_exc()
+            print(f"{getattr(error, 'prog', name)}: {message}", file=sys.stderr)
+        if wants_json:
+            print(as_json(name, code, document))
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # the reader of a pipe has gone, as in `fastnn info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except (ValueError, OSError, FloatingPointError, MemoryError, ImportError) as error:
-        print(f"{name}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+
+
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit code of an error, and what to say of it in a line.
+
+    Examples
+    --------
+    >>> explain(ValueError("argument --lr: expected a number above 0, got '0'"))
+    (2, "error: argument --lr: expected a number above 0, got '0'")
+    >>> explain(KeyError("x"))
+    (70, "error inside fastnn, please report it with what --traceback prints: KeyError: 'x'")
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted before there was anything to keep"
+    if isinstance(error, (ValueError, OSError, FloatingPointError, MemoryError, ImportError)):
+        return WRONG_USE, f"error: {text or type(error).__name__}"
+    return BUG, f"error inside fastnn, please report it with what --traceback prints: {type(error).__name__}: {text}"
+
+
+def as_json(command: str, code: int, document: Mapping[str, Any]) -> str:
+    """What --json prints: the command, the version, the exit code, and what was found.
+
+    Examples
+    --------
+    >>> as_json("fastnn info", 0, {"loss": float("nan")}).splitlines()[-2:]
+    ['  "loss": null', '}']
+    """
+    head = {"command": command.removeprefix("fastnn").strip(), "fastnn": fnn.__version__, "exit_code": code}
+    return json.dumps(_plain({**head, **document}), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: NumPy's numbers as Python's, null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def make_parser() -> argparse.ArgumentParser:
     """All flags."""
-    parser = Parser(prog="fastnn", description="Neural networks on the CPU.", allow_abbrev=False)
+    codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
+    parser = Parser(prog="fastnn", description="Neural networks on the CPU.", allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter,
+                    epilog=f"exit codes:\n{codes}\n\n`fastnn COMMAND --help` has the flags of a command and an "
+                           "example.\nexample: fastnn train --data iris.csv --target species")
     parser.add_argument("--version", action="version", version=f"fastnn {fnn.__version__}")
     names = ",".join(command.__name__.rpartition(".")[2] for command in COMMANDS)
     commands = parser.add_subparsers(dest="command", required=True, metavar=f"{{{names}}}")
     for command in COMMANDS:
         command.add(commands)
+    for each in (parser, *commands.choices.values()):
+        each.add_argument("--json", action="store_true", default=argparse.SUPPRESS,
+                          help="print one JSON document on stdout, everything else on stderr")
+        each.add_argument("--traceback", action="store_true", default=argparse.SUPPRESS,
+                          help="after an error print where in the program it came up")
     return parser

@@ -5,9 +5,19 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-INTERRUPTED = 130  # an exit code, as shells have it: 128 + SIGINT
+FINE, FOUND, WRONG_USE, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
+EXIT_CODES = {
+    FINE: "fine",
+    FOUND: "something was found: a wrong gradient, a network that would not learn well, a score below --min-...",
+    WRONG_USE: "a flag, a file or data is wrong, or training diverged: the line on stderr says what to do",
+    BUG: "an error inside fastnn, which should not be: run it again with --traceback and report it",
+    INTERRUPTED: "stopped by Ctrl-C; `fastnn train` has saved a model that can be used",
+    BROKEN_PIPE: "the reader of the output has gone, as in `fastnn info | head -1`",
+}
+
+Found = tuple[int, dict[str, Any]]  # what a command returns: its exit code, and its document for --json
 
 
 class UsageError(ValueError):
@@ -17,15 +27,28 @@ class UsageError(ValueError):
         super().__init__(f"argument {flag}: {message}")
 
 
+class ParseError(ValueError):
+    """What argparse refuses, and for which command."""
+
+    def __init__(self, prog: str, message: str) -> None:
+        super().__init__(message)
+        self.prog = prog
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are raised."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        raise ParseError(self.prog, message)
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Show defaults where there are any."""
+    """Show defaults where there are any, and examples as they stand."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("example"):
+            return "\n".join(indent + line for line in text.splitlines())
+        return super()._fill_text(text, width, indent)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         without = action.default is None or action.default is False

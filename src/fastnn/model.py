@@ -21,6 +21,7 @@ from .layers.tensor import Tensor
 from .metrics import Metric, resolve_all
 from .model_data import ModelData
 from .model_files import ModelFiles
+from .model_names import ModelNames
 from .model_state import ModelState
 from .operands import Layout
 from .parameters import Numbers
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .profiling import Profile
 
 
-class Model(ModelState, ModelData, ModelFiles, StepByStep, Transfer):
+class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer):
     """A network whose layers form a graph.
 
     Layers are called on tensors: `Input` makes the first, each call gives the next. Branches, sums of several
@@ -60,6 +61,8 @@ class Model(ModelState, ModelData, ModelFiles, StepByStep, Transfer):
         As given.
     optimizer, loss, metrics
         What `compile` chose; None and empty before.
+    classes : tuple or None
+        What each output stands for, where somebody said.
     history : History
         Of the last `fit`.
     stop_training : bool
@@ -353,6 +356,7 @@ class Model(ModelState, ModelData, ModelFiles, StepByStep, Transfer):
         if self.optimizer is not None:
             other.compile(copy.deepcopy(self.optimizer), *self._compile_settings())
         other.restore(self.snapshot())
+        other.set_names(self.names_config())
         return other
 
     def _compile_settings(self) -> tuple[Any, Any, Any]:
@@ -361,7 +365,8 @@ class Model(ModelState, ModelData, ModelFiles, StepByStep, Transfer):
         return copy.deepcopy(list(self._losses)) or None, metrics, list(self._loss_weights)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self.get_config(), "snapshot": self.snapshot(), "optimizer": self.optimizer,
+        return {"config": self.get_config(), "names": self.names_config(), "snapshot": self.snapshot(),
+                "optimizer": self.optimizer,
                 "settings": self._compile_settings() if self.optimizer is not None else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -369,6 +374,7 @@ class Model(ModelState, ModelData, ModelFiles, StepByStep, Transfer):
         if state["settings"] is not None:
             self.compile(state["optimizer"], *state["settings"])
         self.restore(state["snapshot"])
+        self.set_names(state.get("names", {}))
 
     def summary(self) -> str:
         """Print and return a table of layers, shapes, parameters and floating-point operations a sample.

@@ -8,17 +8,20 @@ from typing import Any
 
 import fastnn as fnn
 
+from ..flags import FINE, Found, HelpFormatter
+
 
 def add(commands: Any) -> None:
     """The command's flags."""
     info = commands.add_parser(
-        "info", help="say what runs here, and how fast", allow_abbrev=False,
+        "info", help="say what runs here, and how fast", allow_abbrev=False, formatter_class=HelpFormatter,
         description="Print version, backend, instruction set and why, threads, compiler, and the rate of "
-                    "fused multiply-adds that one core reaches.")
+                    "fused multiply-adds that one core reaches.",
+        epilog="example: fastnn info --json")
     info.set_defaults(run=run_info)
 
 
-def run_info(arguments: argparse.Namespace) -> int:
+def run_info(arguments: argparse.Namespace) -> Found:
     """``fastnn info``."""
     info: dict[str, Any] = fnn.backends.info()
     rows = [("fastnn", fnn.__version__), ("backend", info["backend"]),
@@ -33,4 +36,4 @@ def run_info(arguments: argparse.Namespace) -> int:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:<{width}}  {value}")
-    return 0
+    return FINE, {**info, "python": platform.python_version(), "platform": platform.platform()}

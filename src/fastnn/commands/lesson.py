@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..flags import UsageError
+from ..flags import FINE, Found, HelpFormatter, UsageError
 
 
 def add(commands: Any) -> None:
     """The command's flags."""
     lesson = commands.add_parser(
         "lesson", help="run an experiment of the course notes and draw it", allow_abbrev=False,
+        formatter_class=HelpFormatter,
         description="Run an experiment, print and explain the figures it found, write NAME.png and the few "
                     "lines of Python that did it, NAME.py. Each takes less than a minute.",
         epilog="example: fastnn lesson vanishing")
@@ -21,19 +22,19 @@ def add(commands: Any) -> None:
     flag("names", nargs="*", metavar="NAME", help="which, by name or number; --list has them")
     flag("--list", action="store_true", help="print names and titles only")
     flag("--all", action="store_true", help="every lesson, in order")
-    flag("--output", metavar="FOLDER", default=".",
-         help="where pictures and programs go; this folder if not given")
+    flag("--output", metavar="FOLDER", default=".", help="where pictures and programs go")
     flag("--html", metavar="FOLDER", help="write the lessons as a small static site instead")
 
 
-def run_lesson(arguments: argparse.Namespace) -> int:
+def run_lesson(arguments: argparse.Namespace) -> Found:
     """``fastnn lesson``."""
     from ..lessons import LESSONS, find  # here, because other commands need none
 
     if arguments.list:
         width = max(map(len, LESSONS))
         print("\n".join(f"{each.number:>2}  {each.name:<{width}}  {each.title}" for each in LESSONS.values()))
-        return 0
+        return FINE, {"lessons": [{"number": each.number, "name": each.name, "title": each.title}
+                                  for each in LESSONS.values()]}
     if arguments.all == bool(arguments.names):
         raise UsageError("NAME", "expected names of lessons, or --all; fastnn lesson --list prints them")
     chosen = list(LESSONS.values()) if arguments.all else [find(name, LESSONS) for name in arguments.names]
@@ -42,13 +43,18 @@ def run_lesson(arguments: argparse.Namespace) -> int:
         raise UsageError("--output", f"expected a folder that is there, got {arguments.output!r}")
     from ..plot.style import pyplot
     pyplot()  # says at once where matplotlib is missing
-    done = []
+    done, told = [], []
     for lesson in chosen:
         done.append(lesson.run())
         print(done[-1], end="\n\n")
-        if not arguments.html:
-            print(f"written: {', '.join(map(str, done[-1].save(folder)))}\n")
+        files = [] if arguments.html else done[-1].save(folder)
+        if files:
+            print(f"written: {', '.join(map(str, files))}\n")
+        told.append({"number": lesson.number, "name": lesson.name, "title": lesson.title, "table": done[-1].table,
+                     "figures": done[-1].figures, "words": done[-1].words, "files": list(map(str, files))})
+    document: dict[str, Any] = {"lessons": told}
     if arguments.html:
         from ..lessons.site import write_site
-        print(f"written: {write_site(done, Path(arguments.html))}")
-    return 0
+        document["html"] = str(write_site(done, Path(arguments.html)))
+        print(f"written: {document['html']}")
+    return FINE, document

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import math
 import time
 from collections.abc import Callable
@@ -15,21 +14,23 @@ import numpy as np
 
 import fastnn as fnn
 
-from .. import checks
 from ..data.text import Vocabulary, read_text, windows
-from ..flags import INTERRUPTED, UsageError, number, whole
-from ..optimizers import OPTIMIZERS
+from ..flags import FINE, INTERRUPTED, Found, UsageError, number, whole
 from ..schedules import CosineDecay
-from .network import RECURRENT, choose_machine
+from .data import check_flags as check_data_flags
+from .network import MODELS as DENSE
+from .network import RECURRENT, choose_machine, make_optimizer
 
-MODELS = dict(zip(RECURRENT, (fnn.SimpleRNN, fnn.GRU, fnn.LSTM), strict=True))
-OF_IMAGES = {"train_rows": None, "test_rows": None, "validation": 0.0, "patience": None, "activation": "relu",
-             "initializer": "glorot_uniform"}  # flags that mean nothing for text, with what they are if not given
+LAYERS: tuple[Callable[..., fnn.Layer], ...] = (fnn.SimpleRNN, fnn.GRU, fnn.LSTM)
+MODELS = dict(zip(RECURRENT, LAYERS, strict=True))
+NOT_OF_TEXT = {"test_rows": None, "validation": 0.0, "patience": None, "activation": "relu",
+               "initializer": "glorot_uniform"}  # flags that mean nothing for text, with what they are if not given
 OF_TEXT = {"steps": 64, "sample": 400, "temperature": 1.0}
 UNITS = (128,)
 EMBEDDING = 64  # numbers a character
 HELD_OUT = 0.1  # the share of the text, its end
 LONG = 256  # steps of the sequences that are held out: a state from zero costs little there
+EPOCHS = 20
 RATE = 4e-3  # of adam at first, unless told otherwise; it falls along a cosine
 
 
@@ -43,22 +44,22 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def check_flags(arguments: argparse.Namespace) -> None:
-    """Refuse flags of images with a text, and the other way round."""
+    """Refuse flags that mean nothing for a text, and the other way round."""
     text = arguments.data == "text"
-    for name, usual in (OF_IMAGES if text else OF_TEXT).items():
+    for name, usual in (NOT_OF_TEXT if text else OF_TEXT).items():
         if getattr(arguments, name) != usual:
             raise UsageError(f"--{name.replace('_', '-')}", f"expected only with{'out' * text} --data text")
     if (arguments.model in MODELS) != text:
-        models = RECURRENT if text else ("dense", "lenet")
+        models = RECURRENT if text else DENSE
         raise UsageError("--model", f"expected {' or '.join(models)} with --data {arguments.data}, "
                                     f"got {arguments.model}")
-    if text and arguments.path is None:
-        raise UsageError("--path", "expected with --data text: a UTF-8 text file")
+    if text:
+        check_data_flags(arguments)
 
 
-def run(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) -> int:
+def run(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) -> Found:
     """Train, measure the held-out text, save, write a sample."""
-    units = arguments.hidden or UNITS
+    units, arguments.epochs = arguments.hidden or UNITS, arguments.epochs or EPOCHS
     text = read_text(arguments.path)
     vocabulary = Vocabulary(text)
     tokens = vocabulary.encode(text)
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) ->
             f"{len(tokens) - cut:,} held out")
         say(f"network: {arguments.model} {'-'.join(map(str, units))}, {n_parameters:,} parameters, "
             f"{arguments.dtype}; {arguments.steps} steps in time; {model.optimizer}")
-        code, began = 0, time.perf_counter()
+        code, began = FINE, time.perf_counter()
         try:
             model.fit(X, y, batch_size=arguments.batch_size, epochs=arguments.epochs, validation_data=held_out,
                       verbose=0 if arguments.quiet else 1, checkpoint=arguments.checkpoint,
@@ -84,14 +85,20 @@ def run(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) ->
             code = INTERRUPTED
             say("Interrupted: kept the steps so far.")
         seconds = time.perf_counter() - began
+        model.classes = vocabulary.characters
         model.save(output)
         say(f"saved: {output}")
         if arguments.sample and not code:
             say(f"sample:\n{write(model, vocabulary, arguments.sample, arguments.temperature, arguments.seed)}")
         loss = model.evaluate(*held_out)["loss"]
-        print(f"held-out loss {loss:.4f} nats a character, perplexity {math.exp(loss):.3f}, "
+        perplexity = math.exp(loss)
+        print(f"held-out loss {loss:.4f} nats a character, perplexity {perplexity:.3f}, "
               f"{seconds:.1f} s in training, {threads}")
-    return code
+    return code, {
+        "model": str(output), "data": arguments.path, "task": "text", "parameters": n_parameters,
+        "characters": {"train": cut, "test": len(tokens) - cut, "different": len(vocabulary)},
+        "interrupted": code == INTERRUPTED, "history": model.history.history,
+        "test": {"loss": loss, "perplexity": perplexity}, "seconds": seconds, "machine": threads}
 
 
 def make_text_model(arguments: argparse.Namespace, units: tuple[int, ...], n_tokens: int,
@@ -99,19 +106,14 @@ def make_text_model(arguments: argparse.Namespace, units: tuple[int, ...], n_tok
     """The network, compiled; `n_steps` of an epoch."""
     make = MODELS[arguments.model]
     layers: list[fnn.Layer] = [fnn.Embedding(n_tokens, EMBEDDING)]
-    layers += [make(size, return_sequences=True) for size in units]  # type: ignore[operator]
+    layers += [make(size, return_sequences=True) for size in units]
     layers.append(fnn.Dense(n_tokens, "softmax"))
     model = fnn.Sequential(layers, input_shape=(None,), dtype=arguments.dtype, seed=arguments.seed)
-    optimizer = checks.lookup("optimizer", arguments.optimizer, OPTIMIZERS)
     settings: dict[str, Any] = {"global_clipnorm": 5.0}
-    if arguments.momentum is not None:
-        if "momentum" not in inspect.signature(optimizer).parameters:
-            raise UsageError("--momentum", f"{arguments.optimizer} has none; try --optimizer sgd")
-        settings["momentum"] = arguments.momentum
     rate = arguments.lr or (RATE if arguments.optimizer == "adam" else None)
     if rate is not None:
         settings["learning_rate"] = CosineDecay(rate, n_steps * arguments.epochs, final=0.1 * rate)
-    model.compile(optimizer(**settings), loss="cross_entropy")
+    model.compile(make_optimizer(arguments, **settings), loss="cross_entropy")
     return model
 
 

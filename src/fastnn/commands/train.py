@@ -1,4 +1,4 @@
-"""``fastnn train``: train a digit classifier and save it."""
+"""``fastnn train``: train a network and save it."""
 
 from __future__ import annotations
 
@@ -13,37 +13,47 @@ from typing import Any
 
 import fastnn as fnn
 
-from ..flags import INTERRUPTED, HelpFormatter, UsageError, number, whole
+from ..data.tables import STDIN
+from ..flags import FINE, INTERRUPTED, Found, HelpFormatter, UsageError, number, whole
 from . import text
-from .network import add_common_flags, choose_machine, hidden, load_images, make_model, split
+from .data import Samples, as_inputs, first_rows, load_training, split
+from .network import add_network_flags, choose_machine, hidden, make_model
+from .scores import score
+
+STEPS = 2_000  # of a table, unless told otherwise: as many epochs as make so many, within these bounds
+EPOCHS = (20, 200)
 
 
 def add(commands: Any) -> None:
     """The command's flags."""
     train = commands.add_parser(
-        "train", help="train a digit classifier, or a model of a text, and save it", allow_abbrev=False,
+        "train", help="train a network on a table, on images or on a text, and save it", allow_abbrev=False,
         formatter_class=HelpFormatter,
-        description="Train a network on images of digits, or on the characters of a text; test it on what was held "
-                    "out, save it.")
+        description="Train a network on the rows of a table, on images, or on the characters of a text; test it on "
+                    "what was held out, save it. Columns of text become zeros and ones; inputs, and the numbers of a "
+                    "regression, are brought to mean 0 and deviation 1 inside the model, so that it takes and gives "
+                    "them as the table has them. Ctrl-C ends the training and saves the model as it is.",
+        epilog="example: fastnn train --data iris.csv --target species")
     train.set_defaults(run=run_train)
-    flag = add_common_flags(train, text=True)
+    flag = add_network_flags(train, text=True)
     flag("--validation", type=number("a share from 0 up to 1", lambda x: 0 <= x < 1), default=0.0,
          metavar="SHARE",
-         help="share of the training images to look at after each epoch; 0: the test images are looked at")
-    flag("--test-rows", type=whole(1), metavar="N", help="images to test on")
-    flag("--epochs", type=whole(1), default=20, metavar="N", help="passes over the training images")
+         help="share of the training rows to look at after each epoch; 0: the rows to test on are looked at")
+    flag("--test-rows", type=whole(1), metavar="N", help="rows to test on, the first of those held out")
+    flag("--epochs", type=whole(1), metavar="N",
+         help="passes over the training rows (default: 20; of a table up to 200, as many as make 2,000 steps)")
     flag("--patience", type=whole(1), metavar="N",
          help="stop when the validation loss has not improved for N epochs, and keep the best weights")
     text.add_flags(train)
     flag = train.add_argument_group("output").add_argument
-    flag("--output", metavar="FILE", help="where to save the model; digits.safetensors, mnist.safetensors or "
-                                          "text.safetensors in this folder if not given")
+    flag("--output", metavar="FILE", help="where to save the model; the name of the data with .safetensors, in this "
+                                          "folder, if not given")
     flag("--checkpoint", metavar="FOLDER",
          help="write a checkpoint there after each epoch; go on with the newest where the folder has some")
     flag("--quiet", action="store_true", help="print the last line only")
 
 
-def run_train(arguments: argparse.Namespace) -> int:
+def run_train(arguments: argparse.Namespace) -> Found:
     """``fastnn train``."""
     say: Callable[..., Any] = (lambda *_: None) if arguments.quiet else print
     output = output_path(arguments)
@@ -51,41 +61,85 @@ def run_train(arguments: argparse.Namespace) -> int:
     if arguments.data == "text":
         return text.run(arguments, output, say)
     if arguments.patience and not arguments.validation:
-        raise UsageError("--patience", "expected with --validation, because test images must not decide when "
+        raise UsageError("--patience", "expected with --validation, because rows to test on must not decide when "
                                        "to stop; try --validation 0.1")
-    train, test = load_images(arguments)
-    watched = test
-    if arguments.validation:
-        train, watched = split(*train, arguments.validation)
+    train, test, validation = load_parts(arguments)
     with ExitStack() as stack:
-        threads = choose_machine(arguments, stack)
-        model = make_model(arguments, train[0], n_classes=int(max(train[1].max(), test[1].max())) + 1)
-        sizes = [math.prod(model.input_shape), *hidden(arguments), *model.output_shape]
-        convolutions = "LeNet-5, " if arguments.model == "lenet" else ""
-        n_parameters = sum(array.size for array in model.named_parameters().values())
-        validated = f"{len(watched[0]):,} to validate, " if arguments.validation else ""
-        say(f"{arguments.data}: {len(train[0]):,} images to train on, {validated}{len(test[0]):,} to test")
-        say(f"network: {convolutions}{'-'.join(map(str, sizes))}, {arguments.activation}, {n_parameters:,} parameters, "
-            f"{arguments.dtype}; {model.optimizer}")
+        machine = choose_machine(arguments, stack)
+        model = make_model(arguments, train)
+        tell(arguments, say, model, train, test, validation)
         clock = Clock()
         callbacks: list[fnn.Callback] = [clock]
         if arguments.patience:
             callbacks.append(fnn.EarlyStopping(patience=arguments.patience))
-        code = 0
+        watched = validation or test
+        epochs, code = arguments.epochs or usual_epochs(train, arguments.batch_size), FINE
         try:
-            model.fit(train[0], train[1], batch_size=arguments.batch_size, epochs=arguments.epochs,
-                      validation_data=watched, callbacks=callbacks, verbose=0 if arguments.quiet else 1,
-                      checkpoint=arguments.checkpoint, resume=arguments.checkpoint is not None)
+            model.fit(as_inputs(model, train), train.y, batch_size=arguments.batch_size, epochs=epochs,
+                      validation_data=watched and (as_inputs(model, watched), watched.y), callbacks=callbacks,
+                      verbose=0 if arguments.quiet else 1, checkpoint=arguments.checkpoint,
+                      resume=arguments.checkpoint is not None)
         except KeyboardInterrupt:
             code = INTERRUPTED
-            say(f"Interrupted: kept {clock.epochs} of {arguments.epochs} epochs"
+            say(f"Interrupted: kept {clock.epochs} of {epochs} epochs"
                 f"{' and the steps since' if clock.steps else ''}.")
         model.save(output)
         say(f"saved: {output}")
-        accuracy = model.evaluate(test[0], test[1])["accuracy"]
-        print(f"test accuracy {accuracy:.2%} ({round(accuracy * len(test[0]))} of {len(test[0])} images), "
-              f"{clock.rate():,.0f} images/s in training, {threads}")
-    return code
+        scores = score(model, test or train)
+        tested = f"test {scores}" if test else f"{scores} of those trained on, none held out"
+        print(f"{tested}, {clock.rate():,.0f} {train.rows}/s in training, {machine}")
+    return code, {
+        "model": str(output), "data": arguments.data, "task": "regress" if train.classes is None else "classify",
+        "classes": train.classes, "columns": train.columns and train.columns.get_config(),
+        "rows": {"train": len(train), "validation": len(validation or ()), "test": len(test or ())},
+        "parameters": n_parameters(model), "epochs": clock.epochs, "interrupted": code == INTERRUPTED,
+        "history": model.history.history, "test" if test else "train": scores.document(),
+        "seconds": clock.seconds, "rows_per_second": clock.rate(), "machine": machine}
+
+
+def load_parts(arguments: argparse.Namespace) -> tuple[Samples, Samples | None, Samples | None]:
+    """Rows to train on, to test on and to validate on, as the flags say."""
+    train, test = load_training(arguments)
+    if test is not None:
+        test = first_rows("--test-rows", test, arguments.test_rows)
+    elif arguments.test_rows is not None:
+        raise UsageError("--test-rows", "expected with rows that are held out, got --test 0")
+    if not arguments.validation:
+        return train, test, None
+    n = round(arguments.validation * len(train))
+    if not 0 < n < len(train):
+        raise UsageError("--validation", f"expected a share that leaves some of {len(train)} rows for each part, got "
+                                         f"{arguments.validation}, which holds {n} out")
+    train, validation = split(train, n, arguments.split_seed or 0)
+    return train, test, validation
+
+
+def usual_epochs(train: Samples, batch_size: int) -> int:
+    """Passes over the rows, where none are asked for."""
+    if train.rows == "images":
+        return EPOCHS[0]
+    steps = -(-len(train) // batch_size)
+    return min(max(EPOCHS[0], -(-STEPS // steps)), EPOCHS[1])
+
+
+def n_parameters(model: fnn.Sequential) -> int:
+    """Numbers that training can move, and those of frozen layers."""
+    return sum(array.size for array in model.named_parameters().values())
+
+
+def tell(arguments: argparse.Namespace, say: Callable[..., Any], model: fnn.Sequential, train: Samples,
+         test: Samples | None, validation: Samples | None) -> None:
+    """What is about to be done."""
+    for line in train.said:
+        say(line)
+    n_out = 1 if train.y is not None and train.y.ndim == 1 and train.classes is None else model.output_shape[-1]
+    sizes = [math.prod(model.input_shape), *hidden(arguments, train), n_out]
+    convolutions = "LeNet-5, " if arguments.model == "lenet" else ""
+    validated = f"{len(validation):,} to validate, " if validation else ""
+    tested = f"{len(test):,} to test" if test else "none to test"
+    say(f"{train.name}: {len(train):,} {train.rows} to train on, {validated}{tested}")
+    say(f"network: {convolutions}{'-'.join(map(str, sizes))}, {arguments.activation}, {n_parameters(model):,} "
+        f"parameters, {arguments.dtype}; {model.optimizer}")
 
 
 class Clock(fnn.Callback):
@@ -107,15 +161,18 @@ class Clock(fnn.Callback):
         self.epochs, self.steps = self.epochs + 1, 0
 
     def rate(self) -> float:
-        """Images a second."""
-        images = self.epochs * self.params["rows"] + self.steps * self.params["batch_size"]
-        return images / self.seconds if self.seconds else 0.0
+        """Rows a second."""
+        rows = self.epochs * self.params["rows"] + self.steps * self.params["batch_size"]
+        return rows / self.seconds if self.seconds else 0.0
 
 
 def output_path(arguments: argparse.Namespace) -> Path:
     """Where the model goes; refused before the training if it cannot go there."""
-    text = f"{arguments.data}.safetensors" if arguments.output is None else arguments.output
-    path = Path(text)
-    if not text or path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError("--output", f"expected a file in a folder that can be written to, got {text!r}")
+    if arguments.output is None:
+        name = "stdin" if arguments.data == STDIN else Path(arguments.data).name
+        path = Path(f"{name.removesuffix('.gz').rsplit('.', 1)[0]}.safetensors")
+    else:
+        path = Path(arguments.output)
+    if arguments.output == "" or path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError("--output", f"expected a file in a folder that can be written to, got {str(path)!r}")
     return path

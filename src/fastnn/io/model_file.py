@@ -113,7 +113,8 @@ def describe(model: Model) -> dict[str, Any]:
             raise ValueError(f"{what}; or save model.get_weights() and make the layers anew") from None
     name = next(name for cls in type(model).__mro__ for name, known in MODELS.items() if known is cls)
     return {"fastnn": __version__, "class": name, "model": plain(model.get_config(), "model"),
-            "compiled": compiled_config(model), **counts_of(model)}
+            "compiled": compiled_config(model), **counts_of(model),
+            **({"names": names} if (names := plain(model.names_config(), "model")) else {})}
 
 
 def counts_of(model: Model) -> dict[str, Any]:
@@ -157,6 +158,7 @@ def build(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> M
         model.compile(make_optimizer(compiled["optimizer"]), list(map(make_loss, compiled["losses"])) or None,
                       dict(zip(model.output_names, compiled["metrics"], strict=True)), compiled["loss_weights"])
     set_arrays(model, description, arrays)
+    model.set_names(description.get("names", {}))
     known = arrays_of(model)
     if unknown := [name for name in arrays if name not in known and not name.startswith(STATE)]:
         raise ValueError(f"{unknown[0]}: the model has no such array")
