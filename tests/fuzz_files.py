@@ -134,6 +134,9 @@ def hostile_onnx(content, rng):
     import onnx
     proto = onnx.ModelProto.FromString(content)
     graph = proto.graph
+    bodies = [attribute.g for node in graph.node for attribute in node.attribute if attribute.name == "body"]
+    if bodies and rng.random() < 0.5:
+        graph = bodies[rng.integers(len(bodies))]
     names = [name for node in graph.node for name in (*node.input, *node.output)]
     for _ in range(rng.integers(1, 4)):
         way, node = rng.integers(0, 7), graph.node[rng.integers(len(graph.node))]
@@ -156,7 +159,7 @@ def hostile_onnx(content, rng):
             other = graph.initializer[rng.integers(len(graph.initializer))]
             array.raw_data, array.data_type = other.raw_data, other.data_type
             array.dims[:] = other.dims if rng.random() < 0.5 else other.dims[::-1]
-        elif way == 5:
+        elif way == 5 and graph.input[0].type.tensor_type.shape.dim:
             axes = graph.input[0].type.tensor_type.shape.dim
             axes[int(rng.integers(len(axes)))].dim_value = int(rng.integers(0, 6))
         elif node.input:
@@ -306,9 +309,10 @@ class Onnx:
                  fnn.Dense(2, fnn.LeakyReLU(0.2), use_bias=False)]
         image = [fnn.Conv2D(2, 3, 2, "same", activation="mish"), fnn.MaxPool2D(2), fnn.Flatten(),
                  fnn.Dense(2, "softmax")]
-        for i, (layers, shape) in enumerate(((dense, (4,)), (image, (5, 4, 2)))):
+        steps = [fnn.Masking(0.5), fnn.GRU(3, return_sequences=True), fnn.SimpleRNN(2, "mish", reverse=True)]
+        for i, (layers, shape) in enumerate(((dense, (4,)), (image, (5, 4, 2)), (steps, (4, 2)))):
             fnn.to_onnx(fnn.Sequential(layers, shape), os.path.join(folder, f"{i}.onnx"))
-        fnn.to_onnx(fnn.Model(*self.graph()), os.path.join(folder, "2.onnx"))
+        fnn.to_onnx(fnn.Model(*self.graph()), os.path.join(folder, "graph.onnx"))
 
     def graph(self):
         x = fnn.Input((4,))
@@ -321,6 +325,7 @@ class Onnx:
         if isinstance(shape[0], tuple) or None in shape or math.prod(shape) > 10_000:
             return
         x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+        x[0, -1] = 0.5  # a step that Masking leaves out
         try:
             evaluator = ReferenceEvaluator(path)
             axes = evaluator.proto_.graph.input[0].type.tensor_type.shape.dim

@@ -199,7 +199,8 @@ def test_reverse_reads_from_the_last_step(backend):
     (lambda: fnn.Sequential([fnn.LSTM(3)], (4,)), r"\(time, features\)"),
     (lambda: fnn.GRU(3)([fnn.Input((4, 2)), fnn.Input((4,))]), "initial states"),
     (lambda: fnn.Sequential([fnn.Embedding(5, 2)], (3,)).predict([[0, 1, 5]]), r"5"),
-], ids=range(9))
+    (lambda: fnn.TimeDistributed(fnn.Standardize()), "no numbers of the training set, got Standardize"),
+], ids=range(10))
 def test_errors_say_what_is_wrong(make, words):
     with pytest.raises((ValueError, TypeError), match=words):
         make()

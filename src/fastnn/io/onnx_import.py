@@ -17,11 +17,12 @@ from .onnx_image_readers import IMAGES
 from .onnx_nodes import Node, Nodes
 from .onnx_pooling_readers import POOLING
 from .onnx_readers import ROWS
+from .onnx_scan_readers import SCANS
 from .onnx_sequence_readers import SEQUENCES
 from .orders import CHANNELS, SAMPLES, STEPS, Read, permutation, require
 from .records import ModelFileError
 
-OPERATORS = {**ROWS, **IMAGES, **POOLING, **SEQUENCES}
+OPERATORS = {**ROWS, **IMAGES, **POOLING, **SEQUENCES, **SCANS}
 OPSETS = range(13, 24)
 OF_IMAGES = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
              "BatchNormalization", "InstanceNormalization", "Resize"}
@@ -95,11 +96,14 @@ class Reader:
         The graph.
     values : dict of str to Read
         What has been read, by name.
+    masks : dict of str to Tensor
+        Where each mask comes from: tokens, of which 0 does not count, or the output of a Masking.
     """
 
     def __init__(self, graph: Any, onnx: Any) -> None:
         self.nodes = Nodes(graph, onnx)
         self.values: dict[str, Read] = {}
+        self.masks: dict[str, Tensor] = {}
         self.done: set[str] = set()  # outputs of nodes that were read together with one before
         self.arrays: list[tuple[Layer, dict[str, np.ndarray]]] = []
         self.names: set[str] = set()

@@ -25,6 +25,7 @@ from .onnx_image_readers import pooling
 from .onnx_nodes import Node
 from .onnx_readers import constant, optional, require, short, value
 from .onnx_readers import reshape as rows_or
+from .onnx_scan_readers import require_mask
 from .orders import CHANNELS, SAMPLES, Read
 
 
@@ -56,6 +57,7 @@ def over_steps(reader: Any, node: Node) -> None:
     axes = given.get("axes") if "axes" in given else optional(reader, node, 1, "axes")
     steps = axes is not None and list(axes) in ([1], [-2]) and not given.get("keepdims", 1)
     require(node, steps and x.order == SAMPLES and len(x.shape) == 2, "the steps of sequences, keepdims=0")
+    require_mask(reader, node, x)
     reader.call(GlobalAveragePool1D() if node.kind == "ReduceMean" else GlobalMaxPool1D(), x, node, SAMPLES)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..layers import GRU, LSTM, Embedding, SimpleRNN
-from .onnx_nodes import Node
+from .onnx_nodes import MATCHED, Node
 from .onnx_readers import constant, optional, require, value
+from .onnx_scan_readers import require_mask
 from .onnx_sequences import GATES, PLAIN
 from .orders import SAMPLES, STEPS, Read
 
@@ -27,6 +28,7 @@ def recurrent(cls: Any) -> Callable[[Any, Node], None]:
                 "clip" not in given and not (len(node.inputs) > 4 and node.inputs[4]) and
                 not any(node.inputs[7:]) and len(weight) == len(order) * units,
                 "sequences (time, n, features), one direction, no sequence_lens, clip or peepholes")
+        require_mask(reader, node, x)
         settings: dict[str, Any] = {"units": units, "reverse": direction == "reverse", "use_bias": both is not None}
         default = {SimpleRNN: ["Tanh"], LSTM: ["Sigmoid", "Tanh", "Tanh"], GRU: ["Sigmoid", "Tanh"]}[cls]
         functions = given.get("activations", default)
@@ -102,7 +104,8 @@ def gather(reader: Any, node: Node) -> None:
     tokens = value(reader, node, 1)
     require(node, table.ndim == 2 and not node.attributes.get("axis", 0) and len(tokens.shape) == 1 and
             tokens.tensor.node is None, "rows of a table, for tokens (n, time)")
-    reader.call(Embedding(*table.shape), tokens, node, SAMPLES, {"weight": table})
+    masked = any(user.kind == MATCHED + "token_mask" for user in reader.nodes.users[node.inputs[1]])
+    reader.call(Embedding(*table.shape, mask_zero=masked), tokens, node, SAMPLES, {"weight": table})
 
 
 SEQUENCES: dict[str, Callable[[Any, Node], None]] = {

@@ -95,17 +95,14 @@ def as_operator(g: Emitter, layer: Any, x: Value, starts: list[str]) -> list[str
 
 def as_scan(g: Emitter, layer: Any, x: Value, starts: list[str]) -> list[str]:
     """The same; the state stays as it was where a step does not count."""
-    steps = g.in_order(x, STEPS)
-    z = g.op("MatMul", steps, g.constant(g.array(layer, "weight"), "weight"))
-    if layer.use_bias:
-        z = g.op("Add", z, g.constant(g.array(layer, "bias"), "bias"))
+    z = projected(g, g.in_order(x, STEPS), g.array(layer, "weight"), g.array(layer, "bias"))
     if not starts:
         rows = g.op("Shape", g.in_order(x, SAMPLES), start=0, end=1)
         shape = g.op("Concat", rows, g.constant([layer.units], "units"), axis=0)
         starts = [g.op("ConstantOfShape", shape)] * layer.n_states
     sequences = [z]
     if x.mask is not None:
-        sequences.append(g.op("Unsqueeze", g.op("Transpose", x.mask, perm=[1, 0]), g.constant([2], "axis")))
+        sequences.append(of_steps(g, x.mask))
     kind, helper = g.onnx.TensorProto, g.onnx.helper
     with g.body() as nodes:
         before = [g.name(f"{g.layer}/state") for _ in starts]
@@ -123,6 +120,17 @@ def as_scan(g: Emitter, layer: Any, x: Value, starts: list[str]) -> list[str]:
                       body=helper.make_graph(nodes, f"{g.layer}.step", inputs, outputs),
                       scan_input_directions=[way] * len(sequences), scan_output_directions=[way])
     return [y, *states]
+
+
+def projected(g: Emitter, steps: str, weight: Any, bias: Any) -> str:
+    """x W + b of all steps."""
+    z = g.op("MatMul", steps, g.constant(weight, "weight"))
+    return z if bias is None else g.op("Add", z, g.constant(bias, "bias"))
+
+
+def of_steps(g: Emitter, mask: str) -> str:
+    """A mask (n, time) as (time, n, 1)."""
+    return g.op("Unsqueeze", g.op("Transpose", mask, perm=[1, 0]), g.constant([2], "axis"))
 
 
 def rnn_step(g: Emitter, layer: Any, z: str, h: str) -> list[str]:
@@ -176,11 +184,15 @@ def bidirectional(g: Emitter, layer: Any, x: Value) -> Any:
 
 
 def time_distributed(g: Emitter, layer: Any, x: Value) -> Value:
-    """The layer inside, which works on the last axis."""
-    if not isinstance(layer.layer, BY_STEP) or g.export is None:
-        raise ValueError(f"layer {g.layer!r}: nobody has said how {type(layer.layer).__name__} is written to ONNX "
-                         "step by step; leave it out")
-    return g.export(layer.layer)(g, layer.layer, x)
+    """The layer inside, on the last axis; one that does not work on that alone, on steps as rows."""
+    assert g.export is not None
+    export = g.export(layer.layer)
+    if isinstance(layer.layer, BY_STEP):
+        return export(g, layer.layer, x)
+    name = g.in_order(x, SAMPLES)
+    rows = export(g, layer.layer, Value(x.shape[1:], g.op("Reshape", name, g.constant([-1, *x.shape[1:]], "rows"))))
+    shape = g.op("Concat", g.op("Shape", name, start=0, end=2), g.constant([*rows.shape], "features"), axis=0)
+    return Value((x.shape[0], *rows.shape), g.op("Reshape", rows.names[SAMPLES], shape))
 
 
 def masking(g: Emitter, layer: Any, x: Value) -> Value:
@@ -195,8 +207,12 @@ def embedding(g: Emitter, layer: Any, x: Value) -> Value:
     """Rows of a table."""
     tokens = x.names[SAMPLES]
     y = g.op("Gather", g.constant(g.array(layer, "weight"), "weight"), tokens, axis=0)
-    mask = g.op("Not", g.op("Equal", tokens, g.constant([0], "padding"))) if layer.mask_zero else None
-    return Value(layer.output_shape, y, mask=mask)
+    return Value(layer.output_shape, y, mask=padding_mask(g, tokens) if layer.mask_zero else None)
+
+
+def padding_mask(g: Emitter, tokens: str) -> str:
+    """True where a token is not 0."""
+    return g.op("Not", g.op("Equal", tokens, g.constant([0], "padding")))
 
 
 SEQUENCES: dict[type[Layer], Exporter] = {

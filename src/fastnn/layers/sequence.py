@@ -9,6 +9,7 @@ import numpy as np
 from .. import checks
 from ..program import Builder, Operand
 from .base import Layer, Vectors
+from .inputs import AdaptedLayer
 from .recurrent_base import Recurrent
 from .registry import from_config, to_config
 
@@ -163,6 +164,9 @@ class TimeDistributed(Layer):
             layer = from_config(layer)
         if not isinstance(layer, Layer):
             raise TypeError(f"layer: expected a fastnn layer, got {type(layer).__name__}")
+        if isinstance(layer, AdaptedLayer):
+            raise TypeError("layer: expected one that has no numbers of the training set, got "
+                            f"{type(layer).__name__}; put that in front of the model, for whole samples")
         self.layer = layer
 
     def build(self, shape: tuple, vectors: Vectors) -> None:
