@@ -120,16 +120,24 @@ FNN_INLINE VEC FNN(with_sign)(VEC x, VEC s) {
   return (VEC)((IVEC)x | ((IVEC)s & (IVEC)FNN(splat)((REAL)-0.0)));
 }
 
-/* Lane i and lane i ^ half exchanged. */
-FNN_INLINE VEC FNN(swap_lanes)(VEC x, ptrdiff_t half) {
+/* Lane i of the result is lane index[i] of a and b side by side. clang's builtin takes literals alone; it makes the
+ * same shuffles of this loop, the index being known once all is inlined. */
+FNN_INLINE VEC FNN(shuffle)(VEC a, VEC b, IVEC index) {
 #ifdef __clang__
-  VEC y;
-  for (ptrdiff_t i = 0; i < VL; i++) y[i] = x[i ^ half];
+  VEC y = a;
+  _Pragma("clang loop unroll(full)")
+  for (ptrdiff_t i = 0; i < VL; i++) {
+    const FNN_INT lane = index[i] & (FNN_INT)(2 * VL - 1);
+    y[i] = lane < VL ? a[lane] : b[lane - VL];
+  }
   return y;
 #else
-  return __builtin_shuffle(x, FNN(lanes)() ^ (FNN_INT)half);
+  return __builtin_shuffle(a, b, index);
 #endif
 }
+
+/* Lane i and lane i ^ half exchanged. */
+FNN_INLINE VEC FNN(swap_lanes)(VEC x, ptrdiff_t half) { return FNN(shuffle)(x, x, FNN(lanes)() ^ (FNN_INT)half); }
 
 /* The sum of the lanes, pairwise by halves: first lane i and lane i + VL / 2. */
 FNN_INLINE REAL FNN(hsum)(VEC x) {
