@@ -44,6 +44,15 @@
 
 #ifndef FNN_INLINE
 #define FNN_INLINE static inline __attribute__((always_inline, unused))
+#define FNN_PRAGMA(text) _Pragma(#text)
+/* The loop that follows, of at most n rounds, becomes so many copies: vectors in an array stay in registers. Only where
+ * the number of rounds is known; else clang would warn. */
+#ifdef __clang__
+_Pragma("clang diagnostic ignored \"-Wpass-failed\"")
+#define FNN_UNROLL(n) FNN_PRAGMA(clang loop unroll(full))
+#else
+#define FNN_UNROLL(n) FNN_PRAGMA(GCC unroll n)
+#endif
 #endif
 
 FNN_INLINE VEC FNN(load)(const REAL *p) { return *(const VECU *)p; }
@@ -125,7 +134,7 @@ FNN_INLINE VEC FNN(with_sign)(VEC x, VEC s) {
 FNN_INLINE VEC FNN(shuffle)(VEC a, VEC b, IVEC index) {
 #ifdef __clang__
   VEC y = a;
-  _Pragma("clang loop unroll(full)")
+  FNN_UNROLL(16)
   for (ptrdiff_t i = 0; i < VL; i++) {
     const FNN_INT lane = index[i] & (FNN_INT)(2 * VL - 1);
     y[i] = lane < VL ? a[lane] : b[lane - VL];
@@ -141,14 +150,14 @@ FNN_INLINE VEC FNN(swap_lanes)(VEC x, ptrdiff_t half) { return FNN(shuffle)(x, x
 
 /* The sum of the lanes, pairwise by halves: first lane i and lane i + VL / 2. */
 FNN_INLINE REAL FNN(hsum)(VEC x) {
-  _Pragma("GCC unroll 4")
+  FNN_UNROLL(4)
   for (ptrdiff_t half = VL / 2; half; half /= 2) x = x + FNN(swap_lanes)(x, half);
   return x[0];
 }
 
 /* The largest lane; NaN only if all are. */
 FNN_INLINE REAL FNN(hmax)(VEC x) {
-  _Pragma("GCC unroll 4")
+  FNN_UNROLL(4)
   for (ptrdiff_t half = VL / 2; half; half /= 2) x = FNN(vmax)(x, FNN(swap_lanes)(x, half));
   return x[0];
 }
