@@ -25,7 +25,7 @@ class ModelFiles:
         save(self, path)  # type: ignore[arg-type]
 
     def export_c(self, path: Any, name: str | None = None) -> None:
-        """Write a dense or small convolutional model as one C99 header: its weights, and a function that predicts.
+        """Write a small model as one C99 header: its weights, and a function that predicts.
 
         It needs no library but C's own ``math.h``, allocates nothing, and compiles without a warning. What it gives
         is what `predict` gives, within rounding. docs/exchange.md lists the layers, and has an example in C.
@@ -36,12 +36,12 @@ class ModelFiles:
             The header; it is replaced only once the new one is complete.
         name : str, optional
             How everything in it begins; by default the file's name without its ending. ``net.h`` has
-            ``net_predict(const float *x, float *y)``, which takes one sample, in C order.
+            ``net_predict(const float *x, float *y)``, which takes one sample, in C order; tokens as ``const int *``.
 
         Raises
         ------
         ValueError
-            If there is a layer that cannot be written, or the number of steps in time is not known.
+            If there is a layer that cannot be written, as a stateful one, or the number of steps in time is not known.
 
         Examples
         --------

@@ -143,6 +143,51 @@ static inline void NET_layer_norm(int rows, int n, real epsilon, const real *x, 
     }
 }
 """,
+    "group_norm": """
+/* y = gamma (x - mean) / sqrt(variance + epsilon) + beta, over the pixels and channels of each group: x (pixels, n) */
+static inline void NET_group_norm(int pixels, int n, int groups, real epsilon, const real *x, const real *gamma,
+                                  const real *beta, real *y)
+{
+    const int wide = n / groups;
+    for (int g = 0; g < groups; g++) {
+        const real count = (real)(pixels * wide);
+        real mean = 0, variance = 0;
+        for (int p = 0; p < pixels; p++)
+            for (int i = g * wide; i < (g + 1) * wide; i++)
+                mean += x[p * n + i] / count;
+        for (int p = 0; p < pixels; p++)
+            for (int i = g * wide; i < (g + 1) * wide; i++)
+                variance += (x[p * n + i] - mean) * (x[p * n + i] - mean) / count;
+        for (int p = 0; p < pixels; p++)
+            for (int i = g * wide; i < (g + 1) * wide; i++)
+                y[p * n + i] = (gamma ? gamma[i] : 1) * ((x[p * n + i] - mean) / sqrt@(variance + epsilon))
+                               + (beta ? beta[i] : 0);
+    }
+}
+""",
+    "upsample": """
+/* the nearest pixel, or bilinear between the centres of four; s = {h, w, c, factor y, x, whether bilinear} */
+static inline void NET_upsample(const int *s, const real *x, real *y)
+{
+    for (int p = 0; p < s[0] * s[3]; p++)
+        for (int q = 0; q < s[1] * s[4]; q++, y += s[2]) {
+            real down = ((real)p + (real)0.5) / (real)s[3] - (real)0.5;
+            real right = ((real)q + (real)0.5) / (real)s[4] - (real)0.5;
+            down = down < 0 ? 0 : down;
+            right = right < 0 ? 0 : right;
+            const int row = s[5] ? (int)down : p / s[3], column = s[5] ? (int)right : q / s[4];
+            const int below = s[5] && row + 1 < s[0] ? row + 1 : row;
+            const int beside = s[5] && column + 1 < s[1] ? column + 1 : column;
+            down -= (real)row;
+            right -= (real)column;
+            for (int i = 0; i < s[2]; i++) {
+                const real a = x[(row * s[1] + column) * s[2] + i], b = x[(row * s[1] + beside) * s[2] + i];
+                const real c = x[(below * s[1] + column) * s[2] + i], d = x[(below * s[1] + beside) * s[2] + i];
+                y[i] = s[5] ? (a * (1 - right) + b * right) * (1 - down) + (c * (1 - right) + d * right) * down : a;
+            }
+        }
+}
+""",
     "row_normalize": """
 /* y = x / |x|, the norm of order 1 or 2; zeros stay */
 static inline void NET_row_normalize(int n, int order, const real *x, real *y)
