@@ -34,16 +34,18 @@ int fnn_isa_count(void) { return N_ISAS; }
 const char *fnn_isa_name(int i) { return isas[i].table->isa; }
 int fnn_isa_supported(int i) { return isas[i].supported(); }
 
+/* Threads may ask at once: the first calls find the same one. */
 const fnn_table *fnn_current_table(void) {
-  for (int i = N_ISAS - 1; !current; i--)
-    if (isas[i].supported()) current = isas[i].table;
-  return current;
+  const fnn_table *table = __atomic_load_n(&current, __ATOMIC_RELAXED);
+  for (int i = N_ISAS - 1; !table; i--)
+    if (isas[i].supported()) __atomic_store_n(&current, table = isas[i].table, __ATOMIC_RELAXED);
+  return table;
 }
 
 int fnn_select_isa(const char *isa) {
   for (int i = 0; i < N_ISAS; i++)
     if (!strcmp(isa, isas[i].table->isa) && isas[i].supported()) {
-      current = isas[i].table;
+      __atomic_store_n(&current, isas[i].table, __ATOMIC_RELAXED);
       return 0;
     }
   return -1;

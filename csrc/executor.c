@@ -89,12 +89,11 @@ static void binding_rows(const fnn_run_state *run, int64_t rows[FNN_BINDINGS]) {
 }
 
 static void bind(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
-  const fnn_table *table = fnn_current_table();
   int64_t rows[FNN_BINDINGS];
   binding_rows(run, rows);
   for (int binding = 0; binding < FNN_BINDINGS; binding++)
     for (int64_t i = 0; rows[binding] && i < n_ops; i++)
-      bind_op(&ops[i], run, table, rows[binding], &run->calls[binding * n_ops + i]);
+      bind_op(&ops[i], run, run->table, rows[binding], &run->calls[binding * n_ops + i]);
 }
 
 static const fnn_call *calls_for(const fnn_run_state *run, int64_t n_ops, int64_t rows) {
@@ -106,7 +105,7 @@ static const fnn_call *calls_for(const fnn_run_state *run, int64_t n_ops, int64_
 }
 
 int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
-  const fnn_table *table = fnn_current_table();
+  const fnn_table *table = run->table = fnn_current_table();
   int64_t most = 0;
   bind(ops, n_ops, run);
   for (int64_t i = 0; i < n_ops; i++) {
@@ -264,8 +263,9 @@ void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
 
 /* ---- one op on arrays of the caller: fastnn.functional's way in ---- */
 
-ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call) {
-  ptrdiff_t (*const bytes)(const fnn_call *) = fnn_current_table()->workspace[opcode][dtype];
+ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call, fnn_run_state *run) {
+  run->table = fnn_current_table();
+  ptrdiff_t (*const bytes)(const fnn_call *) = run->table->workspace[opcode][dtype];
   return bytes ? bytes(call) : 0;
 }
 
@@ -275,7 +275,7 @@ void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *
   const fnn_step s = {.run = run, .powers = powers, .momenta = &momenta, .n_threads = 1, .first_block = 1, .update = run->update_count,
                       .rate = *run->rates, .loss = run->losses, .weight_sum = weight_sum,
                       .workspace = run->workspace, .batch_row = run->first_block * run->block};
-  fnn_current_table()->ops[opcode][dtype](call, &s);
+  run->table->ops[opcode][dtype](call, &s);
 }
 
 const char *fnn_compiler(void) {

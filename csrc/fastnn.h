@@ -90,6 +90,7 @@ typedef struct {
 
 struct fnn_step;
 struct fnn_call;
+struct fnn_table;
 typedef void (*fnn_op_fn)(const struct fnn_call *call, const struct fnn_step *step);
 
 typedef struct fnn_call {
@@ -128,6 +129,7 @@ typedef struct {
   uint64_t seed;
   int64_t n_threads, check;                 /* check: scan what ops write for non-finite values */
   int64_t sum_rows;                         /* a step's loss is the sum over its rows, not their mean */
+  const struct fnn_table *table;            /* the kernels; fnn_workspace_bytes and fnn_call_workspace set it */
   /* set by fnn_run */
   int64_t status, status_step, status_block, status_op, status_row;
 } fnn_run_state;
@@ -179,7 +181,7 @@ enum fnn_loss {
 };
 
 /* The kernels of one instruction set. */
-typedef struct {
+typedef struct fnn_table {
   const char *isa;
   int vector_bytes;
   fnn_op_fn ops[FNN_N_OPS][FNN_N_REALS];
@@ -203,13 +205,14 @@ const char *fnn_loss_name(int i);
 /* executor.c */
 int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run);  /* of one thread */
 void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run);
-ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call);  /* bytes */
+ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call, fnn_run_state *run);  /* bytes */
 void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum);
 const char *fnn_compiler(void);
 
 /* team.c */
 typedef void (*fnn_work_fn)(void *data, int thread, int n_threads);
 void fnn_on_team(int n_threads, fnn_work_fn part, void *data);  /* the part of each thread; on so many at the most */
+int fnn_forked(void);  /* whether this is the child of a process that had run a team: it runs alone */
 int fnn_max_threads(void);
 void fnn_set_max_threads(int n);
 double fnn_fork_join_seconds(int n_threads);

@@ -15,6 +15,7 @@
 
 /* libgomp's team does not survive a fork: a child that asked for one would wait forever. So it runs alone. */
 static int after_fork;
+int fnn_forked(void) { return after_fork; }
 
 #ifndef _WIN32
 static void child_runs_alone(void) { after_fork = 1; }

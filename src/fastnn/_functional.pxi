@@ -36,7 +36,7 @@ cdef int run_call(int opcode, int dtype, fnn_call *c, fnn_run_state *run, double
     cdef fnn_array *a
     cdef int i, n = c.n_operands, real = 4 if dtype == FNN_F32 else 8
     cdef Py_ssize_t k, rows, width, ld, workspace, need
-    workspace = (fnn_call_workspace(opcode, dtype, c) + FNN_ALIGN - 1) // FNN_ALIGN * FNN_ALIGN
+    workspace = (fnn_call_workspace(opcode, dtype, c, run) + FNN_ALIGN - 1) // FNN_ALIGN * FNN_ALIGN
     need = workspace + FNN_ALIGN
     for i in range(n):
         a = &c.a[i]

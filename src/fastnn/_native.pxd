@@ -21,6 +21,11 @@ cdef extern from "fastnn.h" nogil:
         double scalars[8]
         fnn_array a[16]
 
+    ctypedef struct fnn_table:
+        const char *isa
+        void (*vector_function[2])(const char *, Py_ssize_t, const void *, void *) noexcept nogil
+        double (*fma_peak[2])(int64_t) noexcept nogil
+
     ctypedef struct fnn_run_state:
         char *base[48]
         int64_t bound_stride[40]
@@ -40,12 +45,8 @@ cdef extern from "fastnn.h" nogil:
         int64_t update_count
         uint64_t seed
         int64_t n_threads, check, sum_rows
+        const fnn_table *table
         int64_t status, status_step, status_block, status_op, status_row
-
-    ctypedef struct fnn_table:
-        const char *isa
-        void (*vector_function[2])(const char *, Py_ssize_t, const void *, void *) noexcept nogil
-        double (*fma_peak[2])(int64_t) noexcept nogil
 
     const fnn_table *fnn_current_table()
     int fnn_select_isa(const char *isa)
@@ -58,12 +59,13 @@ cdef extern from "fastnn.h" nogil:
     const char *fnn_compiler()
     int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run)
     void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run)
-    Py_ssize_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call)
+    Py_ssize_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call, fnn_run_state *run)
     void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum)
     void fnn_pad(char *to, Py_ssize_t to_stride, const char *source, Py_ssize_t stride, Py_ssize_t bytes, Py_ssize_t rows)
     int fnn_all_finite(int dtype, Py_ssize_t n, const void *p)
     void fnn_row_argmax(int dtype, Py_ssize_t rows, Py_ssize_t n, const void *p, int64_t *index)
     void fnn_shuffle(Py_ssize_t n, const uint32_t *bits, int64_t *order)
+    int fnn_forked()
     int fnn_max_threads()
     void fnn_set_max_threads(int n)
     double fnn_fork_join_seconds(int n_threads)

@@ -56,6 +56,11 @@ def select_isa(str name):
     return fnn_select_isa(name.encode()) == 0
 
 
+def forked():
+    """Whether this is the child of a process that had run a team of threads: it runs on one."""
+    return bool(fnn_forked())
+
+
 def max_threads():
     return fnn_max_threads()
 
@@ -188,7 +193,11 @@ cdef class RunState:
         self.s.op_seconds = <double *>(cnp.PyArray_DATA(seconds) if seconds is not None else NULL)
 
     def workspace_bytes(self, cnp.ndarray ops):
+        """Of one thread, for the kernels of the instruction set in use, which are this Run's from here on."""
         return fnn_workspace_bytes(<const fnn_op *>cnp.PyArray_DATA(ops), ops.size, &self.s)
+
+    def runs_isa_in_use(self):
+        return self.s.table == fnn_current_table()
 
     def stop(self):
         self.stop_flag = 1

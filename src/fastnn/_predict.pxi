@@ -31,6 +31,7 @@ cdef class QuickPredict:
         cdef cnp.ndarray x, y
         cdef cnp.npy_intp shape[2]
         cdef RunState state
+        cdef bint done
         cdef int i
         if self.ndim > 8 or not cnp.PyArray_CheckExact(X) or fnn_current_table() != self.table:
             return None
@@ -44,7 +45,10 @@ cdef class QuickPredict:
         for i in range(1, self.ndim):
             if cnp.PyArray_DIM(x, i) != self.n_in[i - 1]:
                 return None
-        state = self.idle.pop() if self.idle else self.make()
+        try:
+            state = self.idle.pop()
+        except IndexError:
+            state = self.make()
         y = cnp.PyArray_EMPTY(2, shape, self.dtype_number, 0)
         state.s.base[FNN_BOUND] = <char *>cnp.PyArray_DATA(x)
         state.s.bound_stride[0] = cnp.PyArray_STRIDE(x, 0)
@@ -55,5 +59,6 @@ cdef class QuickPredict:
         state.s.first_step, state.s.last_step, state.s.n_threads = 0, 1, 1
         with nogil:
             fnn_run(<const fnn_op *>cnp.PyArray_DATA(self.ops), cnp.PyArray_DIM(self.ops, 0), &state.s)
-        self.idle.append(state)
-        return y if state.s.status == FNN_DONE else None
+        done = state.s.status == FNN_DONE
+        self.idle.append(state)  # another thread's from here on
+        return y if done else None

@@ -107,7 +107,7 @@ class NativeRun:
         self.state.set_sum_rows(program.sums_rows)
         self.teams: dict[tuple[int, int], TeamSize] = {}  # of parts of a step
         self.threads = 1  # of the last steps
-        self.isa, self.workspace_threads = "", 0
+        self.workspace_threads = 0
 
     def bind(self, slot: int, array: np.ndarray | None) -> None:
         """Bind an array of the caller; None unbinds."""
@@ -129,12 +129,12 @@ class NativeRun:
 
     def _prepare(self, threads: int) -> None:
         """A workspace for each thread, of the size that the current instruction set's kernels want."""
-        if self.isa != core.isa() or self.workspace_threads < threads:
+        if not self.state.runs_isa_in_use() or self.workspace_threads < threads:
             self.state.set_rows(self.rows, self.rows, self.rows)  # the most there can be
             bytes_per_thread = self.state.workspace_bytes(self.ops)
             workspace = aligned_zeros(max(1, bytes_per_thread * threads), np.uint8)
             self.state.set_workspace(self.calls, workspace, bytes_per_thread)
-            self.isa, self.workspace_threads = core.isa(), threads
+            self.workspace_threads = threads
 
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
         """Run steps [first_step, last_step); None when all were run."""
