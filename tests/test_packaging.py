@@ -28,7 +28,7 @@ FLOORS = [
     {"layers", "losses", "metrics", "metric_functions", "optimizers", "clipping", "schedules", "initializers",
      "regularizers", "history", "class_weights"},
     {"model", "sequential", "model_state", "model_data", "model_files", "model_names", "step_by_step", "transfer",
-     "parameters", "graph", "architecture", "compilation", "inference"},
+     "parameters", "graph", "architecture", "compilation", "inference", "turns"},
     {"checkpoints", "interrupts",
      "training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
      "gradient_error", "catalogue", "catalogue_conv", "catalogue_sequences",

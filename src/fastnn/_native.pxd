@@ -2,7 +2,7 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "fastnn.h" nogil:
-    enum: FNN_MAX_NDIM, FNN_MAX_OPERANDS, FNN_MAX_DIMS, FNN_MAX_SCALARS, FNN_MAX_INPUTS, FNN_PAD, FNN_ALIGN
+    enum: FNN_MAX_NDIM, FNN_MAX_OPERANDS, FNN_MAX_DIMS, FNN_MAX_SCALARS, FNN_MAX_INPUTS, FNN_PAD, FNN_ALIGN, FNN_MAX_THREADS
     enum: FNN_BINDINGS, FNN_N_SPACES, FNN_BOUND, FNN_F32, FNN_F64, FNN_DONE
 
     ctypedef struct fnn_op:

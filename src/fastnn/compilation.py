@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from .losses import Loss
 from .operands import PAD, Layout, Operand, Segment, Space
 from .optimizers import Optimizer
 from .parameters import Numbers
-from .program import Builder, Phase, Program
+from .program import Builder, Phase, Program, kept
 
 LARGEST_BLOCK = 4096  # rows: a step on more runs in blocks, which bounds the arena
 CACHED_BLOCK = 1024  # rows whose activations stay in cache in narrow networks
@@ -31,6 +30,7 @@ CACHED_PARAMETERS = 64 * 1024  # bytes: what such a network has at the most
 X_SLOT, TARGET_SLOT, WEIGHT_SLOT, OUTPUT_SLOT, DX_SLOT = range(5)  # the arrays that a caller binds:
 SLOTS = 5  # of the i-th input or output it is the number above and i times this
 MOST_VALUES = 8  # inputs or outputs of a model
+KEPT_KINDS = 64  # of Runs, by entry and sizes
 
 
 class Entry(NamedTuple):
@@ -71,7 +71,6 @@ class Compiled:
         self.trained = trained_layout(graph.layers, numbers.parameters)
         self.programs: dict[Entry, Program] = {}
         self._idle: dict[tuple, list[Run]] = {}
-        self._lock = threading.Lock()
         self._quick: Callable[[object], np.ndarray | None] | None = None
         self._quick_backend = ""
 
@@ -89,27 +88,25 @@ class Compiled:
     def program(self, entry: Entry) -> Program:
         """The Program of an entry."""
         if entry not in self.programs:
-            self.programs[entry] = self._emit(entry)
+            self.programs.setdefault(entry, self._emit(entry))  # of two threads the first
         return self.programs[entry]
 
     def forget(self) -> None:
         """Make every Program anew when it is next asked for."""
-        with self._lock:
-            self.programs, self._idle = {}, {}
+        self.programs, self._idle = {}, {}
 
     def quick_predict(self, X: object) -> np.ndarray | None:
         """The outputs for a few rows of the model's own dtype, or None: then `borrow` is the way."""
-        if backends.backend() != self._quick_backend:
-            self._quick_backend = backends.backend()
-            self._quick = None
-            graph = self.graph
+        if (backend := backends.backend()) != self._quick_backend:
+            quick, graph = None, self.graph
             if len(graph.inputs) == len(graph.outputs) == len(graph.outputs[0].shape) == 1 and \
                     not self.tokens(graph.inputs[0]):
                 program = self.program(Entry("predict", outputs=True))
                 if program.time == 0:
-                    self._quick = backends.make_quick_predict(
+                    quick = backends.make_quick_predict(
                         program, self.numbers.memory, checks.known_shape(None, graph.inputs[0].shape),
                         n_out(graph.outputs[0]))
+            self._quick, self._quick_backend = quick, backend
         return None if self._quick is None else self._quick(X)
 
     def summary(self) -> str:
@@ -154,11 +151,11 @@ class Compiled:
 
         `time` is the number of steps that the input has, where the graph does not say.
         """
-        key = entry, rows, time, backends.backend()
-        with self._lock:
-            run = self._idle[key].pop() if self._idle.get(key) else None
-            program = self.program(entry)
-        if run is None:
+        idle = kept(self._idle, (entry, rows, time, backends.backend()), list, KEPT_KINDS)
+        program = self.program(entry)
+        try:
+            run = idle.pop()
+        except IndexError:
             if entry.kind in ("train", "update") and self.optimizer is not None:
                 self.numbers.allocate_states(self.optimizer.initial_states)
             run = backends.make_run(program, self.numbers.memory, rows, time)
@@ -167,8 +164,7 @@ class Compiled:
         finally:
             for slot in range(SLOTS * max(len(self.graph.inputs), len(self.graph.outputs))):
                 run.bind(slot, None)
-            with self._lock:
-                self._idle.setdefault(key, []).append(run)
+            idle.append(run)
 
     def time(self, X: Bundle) -> int:
         """How many steps in time these inputs have, where the graph leaves it to them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from .inference import adapt
 from .interrupts import deferred_interrupt
 from .model import Model
 from .optimizers import Adam, Optimizer
-from .training import alone
 
 LOSSES = ("non_saturating", "minimax")
 Logs = dict[str, float]
@@ -173,6 +173,11 @@ class GAN:
         KeyboardInterrupt
             After Ctrl-C, with both models and ``gan.history`` as they were after the last step.
         """
+        with self._alone():
+            return self._fit(X, batch_size, epochs, shuffle, callbacks, verbose)
+
+    def _fit(self, X: Any, batch_size: int, epochs: int, shuffle: bool,
+             callbacks: Iterable[Callback] | Callback | None, verbose: int) -> History:
         X = self._samples(X)
         batch = min(checks.positive_int("batch_size", batch_size), len(X))
         epochs = checks.positive_int("epochs", epochs)
@@ -187,7 +192,7 @@ class GAN:
         everyone.set_model(self)
         everyone.set_params({"epochs": epochs, "steps": -(-len(X) // rows), "batch_size": rows, "rows": len(X),
                              "resumed": False})
-        with alone(self.generator), alone(self.discriminator), deferred_interrupt() as interrupted:
+        with deferred_interrupt() as interrupted:
             try:
                 everyone.on_train_begin({})
                 for epoch in range(epochs):
@@ -240,8 +245,8 @@ class GAN:
         dict of str to float
             As `fit` logs it, before each player's step.
         """
-        X = self._samples(X)
-        with alone(self.generator), alone(self.discriminator), deferred_interrupt() as interrupted:
+        with self._alone(), deferred_interrupt() as interrupted:
+            X = self._samples(X)
             logs = self._step(X, np.array_split(np.arange(len(X)), min(self.discriminator_steps, len(X))))
         if interrupted:
             raise KeyboardInterrupt
@@ -276,6 +281,12 @@ class GAN:
                                                    in state.items() if name.startswith(f"{player}.")})
 
     # ---- one step of the game ----
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other thread trains one of the two."""
+        with self.generator._training.whole(), self.discriminator._training.whole():
+            yield
 
     def _step(self, X: np.ndarray, parts: list[np.ndarray]) -> Logs:
         """The discriminator's steps on these rows of X, then one of the generator on the last fakes."""

@@ -98,14 +98,16 @@ class BoundModel:
 
     def gradients(self, part: str = "") -> dict[str, np.ndarray]:
         """The gradient for every parameter that is trained, as views that the next call overwrites."""
-        if part == "penalty":
-            self.model._numbers.memory.gradients[...] = 0  # penalties add to them
-        self._run("gradient", part)
+        with self.model._training.part():
+            if part == "penalty":
+                self.model._numbers.memory.gradients[...] = 0  # penalties add to them
+            self._run("gradient", part)
         return self.model._numbers.named_gradients()
 
     def loss_and_gradients(self) -> tuple[float, dict[str, np.ndarray]]:
         """What `loss` and `gradients` give, in one pass over the samples."""
-        return self._run("gradient", ""), self.model._numbers.named_gradients()
+        with self.model._training.part():
+            return self._run("gradient", ""), self.model._numbers.named_gradients()
 
     def input_gradient(self) -> Any:
         """The gradient of the loss for the samples, in their shape: what a saliency map shows.
@@ -114,7 +116,8 @@ class BoundModel:
         """
         dx = tuple(None if tokens else np.zeros(x.shape, self.model.dtype)
                    for x, tokens in zip(bundles.parts(self.X), self.tokens, strict=True))
-        self._run("gradient", "data", dx)
+        with self.model._training.part():
+            self._run("gradient", "data", dx)
         return dx if len(dx) > 1 else dx[0]
 
     def step(self) -> dict[str, np.ndarray]:
@@ -122,6 +125,10 @@ class BoundModel:
 
         Parameters with a constraint are left out: it moves them too.
         """
+        with self.model._training.part():
+            return self._step()
+
+    def _step(self) -> dict[str, np.ndarray]:
         model, numbers = self.model, self.model._numbers
         assert model.optimizer is not None
         before, statistics = numbers.memory.parameters.copy(), numbers.memory.persistent.copy()
@@ -138,7 +145,8 @@ class BoundModel:
     def gather_statistics(self) -> None:
         """Give layers that keep statistics of batches, such as BatchNorm, those of the samples."""
         if any(layer.across_rows for layer in self.model.layers):
-            self._run("loss", "statistics")
+            with self.model._training.part():
+                self._run("loss", "statistics")
 
     @property
     def penalised(self) -> list[str]:

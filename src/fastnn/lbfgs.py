@@ -43,6 +43,8 @@ def fit_lbfgs(model: Model, X: Any, y: Any, *, max_iterations: int = 200, memory
     ------
     ImportError
         Without SciPy.
+    RuntimeError
+        If another thread trains the model.
 
     Notes
     -----
@@ -64,6 +66,12 @@ def fit_lbfgs(model: Model, X: Any, y: Any, *, max_iterations: int = 200, memory
     max_iterations = checks.positive_int("max_iterations", max_iterations)
     memory = checks.positive_int("memory", memory)
     tolerance = checks.positive_float("tolerance", tolerance, allow_zero=True)
+    with model._training.whole():
+        return _search(minimize, model, X, y, max_iterations, memory, tolerance, sample_weight, class_weight)
+
+
+def _search(minimize: Any, model: Model, X: Any, y: Any, max_iterations: int, memory: int, tolerance: float,
+            sample_weight: Any, class_weight: Any) -> History:
     X, y, weight = model._checked(X, y, sample_weight)
     weight = with_class_weight(model, class_weight, y, weight)
     adapt(model, X)

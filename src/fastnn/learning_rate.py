@@ -127,7 +127,7 @@ def find_learning_rate(model: Model, X: Any, y: Any, batch_size: int = 32, epoch
     if lowest >= highest:
         raise ValueError(f"lowest: expected less than highest={highest:g}, got {lowest:g}")
     X, y, weight = model._checked(X, y, sample_weight)
-    with _put_back(model) as start_afresh:
+    with model._training.whole(nests=True), _put_back(model) as start_afresh:
         start_afresh()
         adapt(model, X)
         rates, losses = _range_test(model, X, y, weight, batch_size, np.geomspace(lowest, highest, steps))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from .operands import Layout
 from .parameters import Numbers
 from .step_by_step import StepByStep
 from .transfer import Transfer
+from .turns import Turn
 
 if TYPE_CHECKING:
     from .profiling import Profile
@@ -130,7 +130,7 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         self.input_shape: Any = one(tuple(tensor.shape for tensor in graph.inputs))
         self.output_shape: Any = one(tuple(tensor.shape for tensor in graph.outputs))
         self._numbers = Numbers(vectors.parameters, vectors.persistent)
-        self._training = threading.Lock()
+        self._training = Turn("model", "a model.copy()")
         self._losses: tuple[losses.Loss, ...] = ()
         self._loss_weights: list[float] = []
         self._metrics: list[list[Metric]] = [[] for _ in graph.outputs]
@@ -170,7 +170,10 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         ------
         ValueError
             If a name is unknown, or the loss does not go with the last activation.
+        RuntimeError
+            If another thread trains the model.
         """
+        self._training.refuse_others()
         self.optimizer = optimizers.get(optimizer)
         self.optimizer.check_names(self._numbers.parameters.segments)
         several = isinstance(loss, (Mapping, list, tuple))

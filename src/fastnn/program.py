@@ -23,6 +23,29 @@ from .schema import OpSchema as OpSchema
 from .schema import op as op
 
 
+def kept(cache: dict, key: Any, make: Callable[[], Any], most: int) -> Any:
+    """``cache[key]``, made where it is missing; the oldest go where there are more than `most`.
+
+    Threads may share the cache. There is no lock, which a fork in another thread would leave held.
+
+    Examples
+    --------
+    >>> squares = {}
+    >>> [kept(squares, i, lambda: i * i, most=2) for i in (1, 2, 3, 3)], squares
+    ([1, 4, 9, 9], {2: 4, 3: 9})
+    """
+    try:
+        return cache[key]
+    except KeyError:
+        value = cache.setdefault(key, make())
+    for old in list(cache)[:-most]:
+        cache.pop(old, None)
+    return value
+
+
+KEPT_SIZES = 64  # of blocks, whose plans are kept
+
+
 class Phase(IntEnum):
     """The part of a step that an op belongs to, in the order of the parts."""
 
@@ -117,7 +140,8 @@ class Program:
     sums_rows: bool = False
     probes: Mapping[tuple[str, str], Operand] = field(default_factory=dict)
     time: int | None = 0
-    cache: dict = field(default_factory=dict, repr=False, compare=False)
+    cache: dict = field(default_factory=dict, repr=False, compare=False)  # plans
+    packed: dict = field(default_factory=dict, repr=False, compare=False)  # the native backend's records
 
     @property
     def n_forward(self) -> int:
@@ -129,8 +153,9 @@ class Program:
 
         A life counts in stretches between barriers: within one, threads are at different ops.
         """
-        if (rows, time) in self.cache:
-            return self.cache[rows, time]
+        return kept(self.cache, (rows, time), lambda: self._plan(rows, time), KEPT_SIZES)
+
+    def _plan(self, rows: int, time: int) -> Plan:
         sizes, first, last = [0] * self.n_slots, [len(self.ops)] * self.n_slots, [-1] * self.n_slots
         stretch = 0
         for o in self.ops:
@@ -154,8 +179,7 @@ class Program:
             offsets[slot] = at
             placed.append(slot)
         size = max((offsets[s] + sizes[s] for s in range(self.n_slots)), default=0)
-        self.cache[rows, time] = plan = Plan(rows, tuple(offsets), size)
-        return plan
+        return Plan(rows, tuple(offsets), size)
 
     def cost(self, rows: int, time: int = 1) -> list[tuple[Op, int, int]]:
         """(op, floating-point operations, bytes moved) for each op on `rows` rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,6 +13,7 @@ from .backends import Pass, Run
 from .compilation import DX_SLOT, OUTPUT_SLOT, SLOTS, TARGET_SLOT, X_SLOT, Compiled, Entry
 from .inference import bind
 from .parameters import Numbers
+from .turns import Turn
 
 
 class StepByStep:
@@ -23,7 +25,8 @@ class StepByStep:
     seed: int
     optimizer: Any
     update_count: int
-    _pending: tuple[ExitStack, Run, Any, bool] | None = None
+    _training: Turn
+    _pending: tuple[ExitStack, Run, Any, bool, int] | None = None
 
     def forward(self, X: Any, training: bool = True, frozen: bool = False) -> Any:
         """The outputs for a batch; with `training` as in training, and kept for `backward`.
@@ -45,6 +48,12 @@ class StepByStep:
         ndarray or tuple of ndarray
             One for each output.
 
+        Raises
+        ------
+        RuntimeError
+            If another thread trains the model. `forward`, `backward` and `step` go on from each other, so they are
+            calls of one thread.
+
         Examples
         --------
         A loop of one's own, for a loss of one's own, (y - t)^4 / 4:
@@ -62,19 +71,20 @@ class StepByStep:
         """
         if not checks.boolean("training", training):
             return self.predict(X)  # type: ignore[attr-defined]
-        self._release()
         X = bundles.each(np.ascontiguousarray, self._inputs(X))  # type: ignore[attr-defined]
-        compiled, n = self._compiled, bundles.n_rows(X)
-        outputs = self._empty_outputs(X)  # type: ignore[attr-defined]
         part = "inputs" if checks.boolean("frozen", frozen) else ""
-        stack = ExitStack()
-        run = stack.enter_context(compiled.borrow(Entry("forward", outputs=True, dx=True, part=part), n,
-                                                  compiled.time(X)))
-        bind(run, X_SLOT, X)
-        bind(run, OUTPUT_SLOT, outputs)
-        run.begin(Pass(n, n, n, update_count=self.update_count, seed=self.seed))
-        run.execute_ops(0, run.program.n_forward)
-        self._pending = stack, run, X, frozen
+        with self._training.part():
+            self._release()
+            compiled, n = self._compiled, bundles.n_rows(X)
+            outputs = self._empty_outputs(X)  # type: ignore[attr-defined]
+            stack = ExitStack()
+            run = stack.enter_context(compiled.borrow(Entry("forward", outputs=True, dx=True, part=part), n,
+                                                      compiled.time(X)))
+            bind(run, X_SLOT, X)
+            bind(run, OUTPUT_SLOT, outputs)
+            run.begin(Pass(n, n, n, update_count=self.update_count, seed=self.seed))
+            run.execute_ops(0, run.program.n_forward)
+            self._pending = stack, run, X, frozen, threading.get_ident()
         return outputs
 
     def backward(self, dy: Any, accumulate: bool = False) -> Any:
@@ -96,11 +106,16 @@ class StepByStep:
         Raises
         ------
         RuntimeError
-            Without a `forward` before it.
+            Without a `forward` of this thread before it, or if another one has trained the model since.
         """
-        if self._pending is None:
-            raise RuntimeError("backward: expected model.forward(X) first; each forward has one backward")
-        _, run, X, frozen = self._pending
+        with self._training.part(goes_on=True):
+            return self._backward(dy, accumulate)
+
+    def _backward(self, dy: Any, accumulate: bool) -> Any:
+        if self._pending is None or self._pending[-1] != threading.get_ident():
+            raise RuntimeError("backward: expected model.forward(X) first, in the same thread; each forward has one "
+                               "backward")
+        _, run, X, frozen, _ = self._pending
         n, graph = bundles.n_rows(X), self._compiled.graph
         given = tuple(dy) if isinstance(dy, (tuple, list)) and len(graph.outputs) > 1 else (dy,)
         shapes = [y.shape for y in bundles.parts(self._empty_outputs(X))]  # type: ignore[attr-defined]
@@ -126,16 +141,23 @@ class StepByStep:
         return dx if len(dx) > 1 else dx[0]
 
     def step(self) -> None:
-        """One step of the optimizer along the gradients that `backward` left, with penalties and clipping."""
+        """One step of the optimizer along the gradients that `backward` left, with penalties and clipping.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not compiled, or another thread trains it or has done so since this one's `forward`.
+        """
         optimizer, losses = self.optimizer, np.zeros(1)
         if optimizer is None:
             raise RuntimeError("the model is not compiled: call model.compile(optimizer=..., loss=None) first")
-        with self._compiled.borrow(Entry("update"), 1) as run:
+        with self._training.part(goes_on=True), self._compiled.borrow(Entry("update"), 1) as run:
             run.begin(Pass(1, 1, 1, rates=optimizer.rates(self.update_count, 1), losses=losses,
                            update_count=self.update_count, seed=self.seed,
                            momenta=optimizer.momenta(self.update_count, 1)))
             run.execute(0, 1)
-        self.update_count += 1
+            self.update_count += 1
+            self._training.end_parts()
 
     def _release(self) -> None:
         """Give back the Run that waits for a backward."""

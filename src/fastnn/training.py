@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import numpy as np
@@ -87,6 +86,8 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
     ValueError, TypeError
         For arguments that do not fit, before any work; for a row of a memmap that is not finite, before a
         step uses it.
+    RuntimeError
+        If another thread trains the model, or this call is inside of a training of it.
     ModelFileError, OSError
         If the checkpoint to go on with is damaged; if one cannot be written, those before it stay whole.
     DivergenceError
@@ -111,30 +112,31 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: expected 0, 1 or 2, got {verbose!r}")
     keeper = make_keeper(checkpoint, checkpoint_every, resume)
-    validation = _validation(model, validation_data, validation_split)
-    callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
-    if verbose:
-        callbacks.append(ProgressBar(verbose))
-    if y is None:
-        if validation_split or sample_weight is not None:
-            raise ValueError("y: expected with validation_split and sample_weight; "
-                             "batches carry their own weights")
-        source: _Arrays | _Batches = _Batches(model, X, class_weight)
-    else:
-        batch_size = checks.positive_int("batch_size", batch_size)
-        X, y, weight = model._checked(X, y, sample_weight)
-        n = bundles.n_rows(X)
-        held_out = int(n * checks.fraction("validation_split", validation_split))
-        if held_out:
-            validation = tuple(bundles.take(a, slice(n - held_out, n)) for a in (X, y, weight))
-            X, y, weight = (bundles.take(a, slice(n - held_out)) for a in (X, y, weight))
-        weight = with_class_weight(model, class_weight, y, weight)
-        adapt(model, X)
-        source = _Arrays(model, X, y, weight, min(batch_size, n - held_out), shuffle)
-    with alone(model), deferred_interrupt() as interrupted:
-        if keeper.active:
-            keeper.start(model, {**source.settings(), **describe_data(validation=validation)})
-        return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted, keeper)
+    with model._training.whole():
+        validation = _validation(model, validation_data, validation_split)
+        callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        if verbose:
+            callbacks.append(ProgressBar(verbose))
+        if y is None:
+            if validation_split or sample_weight is not None:
+                raise ValueError("y: expected with validation_split and sample_weight; "
+                                 "batches carry their own weights")
+            source: _Arrays | _Batches = _Batches(model, X, class_weight)
+        else:
+            batch_size = checks.positive_int("batch_size", batch_size)
+            X, y, weight = model._checked(X, y, sample_weight)
+            n = bundles.n_rows(X)
+            held_out = int(n * checks.fraction("validation_split", validation_split))
+            if held_out:
+                validation = tuple(bundles.take(a, slice(n - held_out, n)) for a in (X, y, weight))
+                X, y, weight = (bundles.take(a, slice(n - held_out)) for a in (X, y, weight))
+            weight = with_class_weight(model, class_weight, y, weight)
+            adapt(model, X)
+            source = _Arrays(model, X, y, weight, min(batch_size, n - held_out), shuffle)
+        with deferred_interrupt() as interrupted:
+            if keeper.active:
+                keeper.start(model, {**source.settings(), **describe_data(validation=validation)})
+            return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted, keeper)
 
 
 def train_on_batch(model: Model, X: Any, y: Any, sample_weight: Any = None,
@@ -149,7 +151,7 @@ def train_on_batch(model: Model, X: Any, y: Any, sample_weight: Any = None,
         As `fit` takes them; all rows are one batch.
     """
     model._require_compiled()
-    with alone(model), deferred_interrupt() as interrupted:
+    with model._training.whole(), deferred_interrupt() as interrupted:
         X, y, weight = model._checked(X, y, sample_weight)
         weight = with_class_weight(model, class_weight, y, weight)
         adapt(model, X)
@@ -168,17 +170,6 @@ def _validation(model: Model, data: tuple | None, split: float) -> tuple | None:
         raise TypeError(f"validation_data: expected (X, y) or (X, y, weight), got {type(data).__name__}")
     weight = data[2] if len(data) == 3 else None
     return model._checked(data[0], data[1], weight, ("validation X", "validation y"))
-
-
-@contextmanager
-def alone(model: Model) -> Iterator[None]:
-    """Refuse a second thread that trains the same model."""
-    if not model._training.acquire(blocking=False):
-        raise RuntimeError("this model is being trained in another thread; train a model.copy() instead")
-    try:
-        yield
-    finally:
-        model._training.release()
 
 
 def _train(model: Model, source: _Arrays | _Batches, epochs: int, validation: tuple | None,

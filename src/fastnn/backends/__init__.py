@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 
@@ -197,7 +197,7 @@ def get_num_threads() -> int:
     >>> fnn.get_num_threads() >= 1
     True
     """
-    return native.core.max_threads() if native else 1
+    return min(native.core.max_threads(), native._limit.get()) if native else 1
 
 
 def set_num_threads(n: int) -> None:
@@ -226,6 +226,14 @@ def set_num_threads(n: int) -> None:
         raise ValueError(f"set_num_threads: expected a whole number of at least 1, got {n!r}")
     if native:
         native.core.set_max_threads(int(n))
+
+
+def at_most_threads(n: int | None) -> AbstractContextManager[None]:
+    """At most so many threads for this thread's calls inside the block; None: no such limit.
+
+    Unlike `set_num_threads` it leaves OpenMP's own number alone, which other libraries may ask for.
+    """
+    return nullcontext() if n is None or native is None else native.at_most_threads(n)
 
 
 def all_finite(vector: np.ndarray) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 from .. import _native as core
-from ..program import OPS, PAD, Kind, Op, Operand, Program, Space, aligned_zeros, resolve
+from ..program import KEPT_SIZES, OPS, PAD, Kind, Op, Operand, Program, Space, aligned_zeros, kept, resolve
 from .run import Halt, Memory, Pass
 
 _OPERAND = np.dtype([("offset", "i8"), ("shape", "i8", 4), ("stride", "i8", 4), ("space", "i4"),
@@ -83,10 +85,7 @@ class _Packed:
     @staticmethod
     def of(program: Program, rows: int, time: int = 1) -> _Packed:
         """The Program's own, made when first asked for."""
-        key = "native", rows, time
-        if key not in program.cache:
-            program.cache[key] = _Packed(program, rows, time)
-        return program.cache[key]
+        return kept(program.packed, (rows, time), lambda: _Packed(program, rows, time), KEPT_SIZES)
 
 
 class NativeRun:
@@ -139,7 +138,7 @@ class NativeRun:
     def execute(self, first_step: int, last_step: int, *, check: bool = False) -> Halt | None:
         """Run steps [first_step, last_step); None when all were run."""
         self.state.clear_stop()
-        most = 1 if check or self.step_flops < SERIAL_FLOPS else core.max_threads()
+        most = 1 if check or self.step_flops < SERIAL_FLOPS else most_threads()
         self._prepare(most)
         walk = self.walk
         self.state.set_rows(walk.n_rows, walk.batch, walk.block, walk.epoch_rows or 0)
@@ -158,7 +157,7 @@ class NativeRun:
     def execute_ops(self, first: int, last: int) -> None:
         """Run the ops [first, last) of the pass's first step, which is one block."""
         team = self.teams.setdefault((first, last), TeamSize())
-        most = 1 if self.step_flops < SERIAL_FLOPS else core.max_threads()
+        most = 1 if self.step_flops < SERIAL_FLOPS else most_threads()
         self._prepare(most)
         self.state.set_rows(self.walk.n_rows, self.walk.batch, self.walk.block)
         threads, _ = team.next(most, 1)
@@ -247,6 +246,30 @@ def quick_predict(program: Program, memory: Memory, input_shape: tuple[int, ...]
     return core.QuickPredict(make, ops, dtype, input_shape, n_out, QUICK_ROWS)
 
 
+_limit: ContextVar[int] = ContextVar("limit", default=core.MAX_THREADS)
+_said: set[str] = set()
+
+
+@contextmanager
+def at_most_threads(n: int) -> Iterator[None]:
+    """At most so many threads for this thread's calls inside the block; OpenMP's own number stays as it is."""
+    token = _limit.set(n)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def most_threads() -> int:
+    """How many threads a large step may use: what OpenMP says now. In a forked child one, which is said once."""
+    if core.forked() and "forked" not in _said:
+        _said.add("forked")
+        warnings.warn("fastnn runs on one thread in this process: it was forked from one whose threads had run, and "
+                      "they did not come along. Results are the same. For more threads start processes by spawn or "
+                      "forkserver", RuntimeWarning, stacklevel=2)
+    return min(core.max_threads(), _limit.get())
+
+
 SERIAL_FLOPS = 50_000  # a step of fewer takes less time than a team needs to meet
 
 
@@ -306,8 +329,7 @@ class TeamSize:
 
     def note(self, threads: int, steps: int, seconds: float) -> None:
         """A measurement: so many steps took `seconds`."""
-        if threads == 1:
-            self.alone += seconds
+        alone = seconds if threads == 1 else 0.0
         seconds /= steps
         count = self.probes.get(threads, 0) + 1
         if count <= self.PROBES:
@@ -315,6 +337,7 @@ class TeamSize:
         else:
             self.seconds[threads] += self.MEMORY * (seconds - self.seconds[threads])
         self.probes[threads] = count  # after the time, which another thread may ask for
+        self.alone += alone  # likewise
 
 
 def supported_isas() -> list[str]:

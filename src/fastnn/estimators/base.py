@@ -15,11 +15,12 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from .. import backends, metrics
 from ..compilation import Compiled
 from ..sequential import Sequential
+from ..turns import Turn
 from . import files, network
 from .compatibility import CallbackSupportMixin, FitTasks
 from .parameters import check_solver_options
 from .quasi_newton import fit_lbfgs
-from .samples import Samples, as_rows, outputs, threads
+from .samples import Samples, as_rows, outputs
 from .stochastic import Epochs, Validation, nonfinite_weights
 
 STOCHASTIC = ("sgd", "adam")
@@ -107,6 +108,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool, X_val: Any = None,
              y_val: Any = None) -> Any:
+        turn = self.__dict__.setdefault("_training", Turn("estimator", "a clone of it"))
+        with turn.whole(), backends.at_most_threads(self.n_threads):
+            return self._fit_alone(X, y, sample_weight, incremental, X_val, y_val)
+
+    def _fit_alone(self, X: Any, y: Any, sample_weight: Any, incremental: bool, X_val: Any, y_val: Any) -> Any:
         sizes = network.hidden_sizes(self.hidden_layer_sizes)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         if (X_val is None) != (y_val is None):
@@ -114,29 +120,29 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         X, y = self._validate_input(X, y, incremental, reset=first_pass)
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         check_solver_options(self)
-        with threads(self.n_threads):
-            self._random_state = check_random_state(self.random_state)
-            if first_pass:
-                self.n_outputs_ = y.shape[1]
-                self._initialize(X, sizes)
-            self._prepare_model(incremental)
-            self._check_outputs("y", y)
-            everything = Samples(as_rows(X, self.model_.dtype), self._targets(y),
-                                 self._weights(y, weight, incremental))
-            if X_val is not None:
-                X_val, y_val = self._validate_input(X_val, y_val, incremental, reset=False, held_out=True)
-                self._check_outputs("y_val", y_val)
-                X_val = Samples(as_rows(X_val, self.model_.dtype), self._targets(y_val))
-            tasks = FitTasks(self, self.max_iter + (self.solver == "lbfgs"), lambda: {
-                "X": X, "y": self._labels(y),
-                "metadata": None if weight is None else {"sample_weight": weight}})
+        self._random_state = check_random_state(self.random_state)
+        if first_pass:
+            self.n_outputs_ = y.shape[1]
+            self._initialize(X, sizes)
+        self._prepare_model(incremental)
+        self._check_outputs("y", y)
+        everything = Samples(as_rows(X, self.model_.dtype), self._targets(y),
+                             self._weights(y, weight, incremental))
+        if X_val is not None:
+            X_val, y_val = self._validate_input(X_val, y_val, incremental, reset=False, held_out=True)
+            self._check_outputs("y_val", y_val)
+            X_val = Samples(as_rows(X_val, self.model_.dtype), self._targets(y_val))
+        tasks = FitTasks(self, self.max_iter + (self.solver == "lbfgs"), lambda: {
+            "X": X, "y": self._labels(y),
+            "metadata": None if weight is None else {"sample_weight": weight}})
+        with self.model_._training.whole():
             if self.solver == "lbfgs":
                 watch = None if X_val is None else Validation(self, X_val)
                 fit_lbfgs(self, everything, watch, tasks)
                 self._refuse_nonfinite()
             else:
                 self._fit_stochastic(everything, y, X_val, tasks, incremental)
-            tasks.end()
+        tasks.end()
         return self
 
     def _check_outputs(self, name: str, y: np.ndarray) -> None:
@@ -287,14 +293,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             if quick is not None:
                 return quick
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        with threads(self.n_threads):
+        with backends.at_most_threads(self.n_threads):
             return outputs(model, X)
 
     def __getstate__(self) -> dict[str, Any]:
         if "_views" in self.__dict__:
             self._linked_model()
         state = dict(super().__getstate__())
-        for name in ("coefs_", "intercepts_", "_views", "_compiled"):
+        for name in ("coefs_", "intercepts_", "_views", "_compiled", "_training"):
             state.pop(name, None)
         return state
 

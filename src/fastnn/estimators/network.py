@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from ..activations import choose
 from ..compilation import Compiled, Entry
 from ..layers import Activation, BatchNorm, Dense, Dropout, Layer
 from ..optimizers import SGD, Adam, Optimizer
-from ..program import Program
+from ..program import Program, kept
 from ..regularizers import L2
 from ..sequential import Sequential
 from .losses import MeanOverOutputs
@@ -140,8 +138,7 @@ def compile_model(estimator: BaseMLP, model: Sequential, optimizer: Optimizer | 
 
 
 KEPT_PROGRAMS = 64  # kinds of networks
-_programs: OrderedDict[str, dict[Entry, Program]] = OrderedDict()
-_programs_lock = threading.Lock()
+_programs: dict[str, dict[Entry, Program]] = {}
 
 
 def is_plain(estimator: BaseMLP) -> bool:
@@ -161,12 +158,7 @@ def programs_like(model: Sequential, compiled: Compiled) -> dict[Entry, Program]
     arrays = [list(a.segments.values()) for a in (numbers.parameters, numbers.persistent, compiled.trained)]
     made_of = repr((model.input_shape, model.dtype, model.layers, arrays, compiled.heads[0].loss, optimizer.op,
                     optimizer.scalars(), optimizer.clipping.get_config()))
-    with _programs_lock:
-        programs = _programs.pop(made_of, {})
-        _programs[made_of] = programs
-        if len(_programs) > KEPT_PROGRAMS:
-            _programs.popitem(last=False)
-    return programs
+    return kept(_programs, made_of, dict, KEPT_PROGRAMS)
 
 
 def with_alpha(model: Sequential, alpha: float) -> Sequential:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from .. import backends, checks
+from .. import checks
 from ..compilation import Compiled, Entry
 from ..inference import forward_pass
 from ..sequential import Sequential
@@ -81,17 +79,3 @@ def loss_and_outputs(model: Sequential, compiled: Compiled, samples: Samples) ->
         loss += share * forward_pass(compiled, entry, X, samples.y[rows], weight, result[rows], None)
         total += share
     return (loss / total if total else 0.0), result
-
-
-@contextmanager
-def threads(n: int | None) -> Iterator[None]:
-    """At most so many threads inside the block; None: as many as there are."""
-    if n is None:
-        yield
-        return
-    before = backends.get_num_threads()
-    backends.set_num_threads(n)
-    try:
-        yield
-    finally:
-        backends.set_num_threads(before)
