@@ -13,6 +13,7 @@ import pytest
 
 import fastnn as fnn
 from fastnn import backends
+from fastnn.cli import main
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before anything imports matplotlib: no windows
 DTYPES = ("float32", "float64")
@@ -128,3 +129,13 @@ def assert_same_bits(got, expected, what=""):
     """The same values, shape and dtype; NaN equals NaN."""
     where = f"{what}: {fnn.backend()} backend, ISA {backends.isa()}"
     np.testing.assert_array_equal(got, expected, err_msg=where, strict=True)
+
+
+@pytest.fixture
+def run(capfd):
+    """Run the command; returns exit code, lines of stdout, stderr."""
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return code, out.splitlines(), err
+    return run

@@ -117,9 +117,10 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar=f"{{{names}}}")
     for command in COMMANDS:
         command.add(commands)
-    for each in (parser, *commands.choices.values()):
-        each.add_argument("--json", action="store_true", default=argparse.SUPPRESS,
+    for each in (parser, *commands.choices.values()):  # before the command's name and after it
+        usual = False if each is parser else argparse.SUPPRESS
+        each.add_argument("--json", action="store_true", default=usual,
                           help="print one JSON document on stdout, everything else on stderr")
-        each.add_argument("--traceback", action="store_true", default=argparse.SUPPRESS,
+        each.add_argument("--traceback", action="store_true", default=usual,
                           help="after an error print where in the program it came up")
     return parser

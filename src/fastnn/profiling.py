@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,22 +111,7 @@ def profile(model: Model, X: Any, y: Any, batch_size: int = 32, *, sample_weight
     >>> result.ops[0].op
     'gather'
     """
-    model._require_compiled()
-    batch_size = checks.positive_int("batch_size", batch_size)
-    model = model.copy()
-    X, y, weight = model._checked(X, y, sample_weight)
-    if not all(map(checks.is_gatherable, bundles.parts(X))):
-        X = as_gatherable(bundles.take(X, slice(batch_size)), model.dtype)
-    n = bundles.n_rows(X)
-    batch_size = min(batch_size, n)
-    entry = model._compiled.entry("train", y, weight, fused=True)
-    steps = n // batch_size
-    walk = Pass(steps * batch_size, batch_size, batch_size, np.arange(n), weight, np.full(steps, 1e-6),
-                np.zeros(steps))
-    with model._compiled.borrow(entry, batch_size, model._compiled.time(X)) as run:
-        for slot, bundle in ((X_SLOT, X), (TARGET_SLOT, y), (WEIGHT_SLOT, weight)):
-            bind(run, slot, bundle)
-        run.begin(walk)
+    with _steps(model, X, y, batch_size, sample_weight) as (run, steps, batch_size):
         step = min(_measure(run, steps, seconds / 8)[0] for _ in range(4))
         op_seconds = np.zeros(len(run.program.ops))
         run.profile(op_seconds)
@@ -141,6 +128,57 @@ def profile(model: Model, X: Any, y: Any, batch_size: int = 32, *, sample_weight
     native = backends.backend() == "native"
     peak = backends.native.fma_gflops(model.dtype.name) * threads if native else None
     return Profile(ops, 1e6 * step, batch_size, backends.backend(), threads, peak)
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """How long a whole training step takes: `seconds` in each round, with its floating-point operations."""
+
+    seconds: tuple[float, ...]
+    flops: int
+    threads: int
+
+
+def time_steps(model: Model, X: Any, y: Any, batch_size: int = 32, *, rounds: int = 5,
+               seconds: float = 0.05) -> StepTimes:
+    """Time whole training steps on a copy of the model, some rounds of some seconds.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> model = fnn.Sequential([fnn.Dense(3, "softmax")], input_shape=(4,))
+    >>> model.compile()
+    >>> times = time_steps(model, np.ones((64, 4)), np.zeros(64, int), rounds=2, seconds=0.001)
+    >>> len(times.seconds), times.flops > 0
+    (2, True)
+    """
+    with _steps(model, X, y, batch_size, None) as (run, steps, batch_size):
+        _measure(run, steps, seconds / 4)  # wakes caches, clocks and threads
+        measured = tuple(_measure(run, steps, seconds)[0] for _ in range(rounds))
+        flops = sum(flops for _, flops, _ in run.program.cost(batch_size, run.time))
+        return StepTimes(measured, flops, run.threads)
+
+
+@contextmanager
+def _steps(model: Model, X: Any, y: Any, batch_size: int, sample_weight: Any) -> Iterator[tuple[Any, int, int]]:
+    """A run of a copy's training steps, how many a pass has, and the rows of each."""
+    model._require_compiled()
+    batch_size = checks.positive_int("batch_size", batch_size)
+    model = model.copy()
+    X, y, weight = model._checked(X, y, sample_weight)
+    if not all(map(checks.is_gatherable, bundles.parts(X))):
+        X = as_gatherable(bundles.take(X, slice(batch_size)), model.dtype)
+    n = bundles.n_rows(X)
+    batch_size = min(batch_size, n)
+    entry = model._compiled.entry("train", y, weight, fused=True)
+    steps = n // batch_size
+    walk = Pass(steps * batch_size, batch_size, batch_size, np.arange(n), weight, np.full(steps, 1e-6),
+                np.zeros(steps))
+    with model._compiled.borrow(entry, batch_size, model._compiled.time(X)) as run:
+        for slot, bundle in ((X_SLOT, X), (TARGET_SLOT, y), (WEIGHT_SLOT, weight)):
+            bind(run, slot, bundle)
+        run.begin(walk)
+        yield run, steps, batch_size
 
 
 def _measure(run: Any, steps: int, seconds: float) -> tuple[float, int]:

@@ -1,5 +1,5 @@
 """The commands of ``fastnn``, a module each: `add` gives argparse its flags and the function that runs it."""
 
-from . import diagnose, gradcheck, info, lesson, train
+from . import bench, diagnose, evaluate, gradcheck, info, lesson, predict, train
 
-COMMANDS = (train, diagnose, info, gradcheck, lesson)  # as ``fastnn --help`` lists them
+COMMANDS = (train, evaluate, predict, diagnose, info, gradcheck, lesson, bench)  # as ``fastnn --help`` lists them

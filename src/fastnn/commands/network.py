@@ -16,13 +16,15 @@ import fastnn as fnn
 from .. import checks
 from ..flags import UsageError, hidden_sizes, number, whole
 from ..optimizers import OPTIMIZERS
-from .data import Samples, add_data_flags
+from .data import add_data_flags, load_model
+from .files import Samples
 
 MODELS = ("dense", "lenet")
 RECURRENT = ("rnn", "gru", "lstm")  # models of text
 HIDDEN = {"rows": (64, 32), "images": (256, 128), "lenet": (120, 84)}  # sizes of the hidden dense layers
 TEXT_MODEL = "; for text recurrent layers: simple ones, GRUs or LSTMs"
 SMALL = 20  # pixels: smaller images get small kernels
+OPTIMIZER = "adam"  # unless told otherwise
 UNITS = "units"  # the layer that gives a regression's numbers their units back
 
 
@@ -40,7 +42,7 @@ def add_network_flags(parser: argparse.ArgumentParser, text: bool = False) -> Ca
     flag("--dtype", choices=("float32", "float64"), default="float32", help="of parameters and arithmetic")
     add_machine_flags(parser)
     flag = parser.add_argument_group("training").add_argument
-    flag("--optimizer", default="adam", metavar="NAME", help=", ".join(OPTIMIZERS))
+    flag("--optimizer", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (default: {OPTIMIZER})")
     flag("--lr", type=number("a number above 0", lambda x: 0 < x < math.inf), metavar="RATE",
          help="learning rate; the optimizer's own if not given")
     flag("--momentum", type=number("a number from 0 up to 1", lambda x: 0 <= x < 1), metavar="M",
@@ -143,9 +145,29 @@ def set_units(model: fnn.Sequential, y: Any) -> float:
 
 def make_optimizer(arguments: argparse.Namespace, **settings: Any) -> fnn.Optimizer:
     """The optimizer that the flags name."""
-    make = checks.lookup("optimizer", arguments.optimizer, OPTIMIZERS)
+    name = OPTIMIZER if arguments.optimizer is None else arguments.optimizer
+    make = checks.lookup("optimizer", name, OPTIMIZERS)
     given = {"learning_rate": arguments.lr, "momentum": arguments.momentum}
     settings = {name: value for name, value in given.items() if value is not None} | settings
     if "momentum" in settings and "momentum" not in inspect.signature(make).parameters:
-        raise UsageError("--momentum", f"{arguments.optimizer} has none; try --optimizer sgd")
+        raise UsageError("--momentum", f"{name} has none; try --optimizer sgd")
     return make(**settings)
+
+
+OF_THE_FILE = {"model": "dense", "hidden": None, "activation": "relu", "initializer": "glorot_uniform",
+               "dtype": "float32", "task": None, "categories": ()}  # flags with what they are if not given
+
+
+def load_to_go_on(arguments: argparse.Namespace) -> fnn.Model:
+    """The model of --from, with its optimizer's state, or with the optimizer that the flags name."""
+    for name, usual in OF_THE_FILE.items():
+        if getattr(arguments, name) != usual:
+            raise UsageError(f"--{name}", "expected without --from, whose model is taken as it is")
+    model = load_model(arguments.start)
+    if model.optimizer is None or model.loss is None:
+        raise UsageError("--from", f"expected a model that was compiled with a loss, {arguments.start} was not")
+    if arguments.optimizer is not None or arguments.momentum is not None:
+        model.compile(make_optimizer(arguments), *model._compile_settings())
+    elif arguments.lr is not None:
+        model.optimizer.learning_rate = arguments.lr
+    return model

@@ -1,4 +1,4 @@
-"""How good a model is on labelled samples: what `train`, `evaluate` and `report` say of it."""
+"""How good a model is on labelled samples: what `train` and `evaluate` say of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import numpy as np
 import fastnn as fnn
 
 from .. import metrics
-from .data import Samples, as_inputs
+from ..diagnostics.report import as_table
+from .data import as_inputs
+from .files import Samples
+
+MOST_CLASSES = 12  # whose confusion matrix is printed whole
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,10 @@ class Scores:
     ----------
     rows : str
         What a row is.
+    n : int
+        How many there are.
     values : dict
-        "loss" and "accuracy", or "loss", "r2", "rmse" and "mae".
+        By name: "loss" where the model has one; "accuracy", or "r2", "rmse" and "mae"; and the model's own metrics.
     classes : tuple or None
         What the classes are called.
     confusion : numpy.ndarray or None
@@ -35,6 +41,10 @@ class Scores:
     accuracy 66.67% (2 of 3 rows)
     >>> scores.per_class()["yes"]
     {'precision': 1.0, 'recall': 0.5, 'f1': 0.6666666666666666, 'rows': 2}
+    >>> print(scores.matrix())
+    class  taken for no  yes
+    no                1    0
+    yes               1    1
     """
 
     rows: str
@@ -58,6 +68,28 @@ class Scores:
                             "rows": int(t)}
                 for name, r, t, s in zip(self.classes, right, true, said, strict=True)}
 
+    def table(self) -> str:
+        """The classes one by one, and the mean over those that occur."""
+        found = self.per_class()
+        rows = [(name, *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), f"{row['rows']:,}")
+                for name, row in found.items()]
+        occur = [row for row in found.values() if row["rows"]]
+        means = (f"{sum(row[key] for row in occur) / len(occur):.4f}" for key in ("precision", "recall", "f1"))
+        return as_table([("class", "precision", "recall", "F1", self.rows), *rows, ("mean", *means, f"{self.n:,}")], 1)
+
+    def matrix(self) -> str:
+        """The confusion matrix; of many classes those taken for another most often."""
+        assert self.confusion is not None and self.classes is not None
+        names = [str(name) for name in self.classes]
+        if len(names) <= MOST_CLASSES:
+            return as_table([("class", f"taken for {names[0]}", *names[1:]),
+                             *((name, *map(str, row)) for name, row in zip(names, self.confusion, strict=True))], 1)
+        wrong = self.confusion - np.diag(np.diag(self.confusion))
+        order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CLASSES]
+        pairs = [divmod(int(i), len(names)) for i in order if wrong.flat[i]]
+        return as_table([("class", "taken for", self.rows),
+                         *((names[i], names[j], str(wrong[i, j])) for i, j in pairs)], 2)
+
     def document(self) -> dict[str, Any]:
         """For --json."""
         if self.confusion is None:
@@ -70,24 +102,32 @@ def _share(part: float, whole: float) -> float:
 
 
 def score(model: fnn.Model, samples: Samples) -> Scores:
-    """Measure a model."""
+    """Measure a model on samples with their targets."""
     X, y = as_inputs(model, samples), samples.y
     assert y is not None
+    values = {} if model.loss is None else model.evaluate(X, y)
     outputs = model.predict(X)
-    values = {"loss": model.evaluate(X, y)["loss"]}
     if samples.classes is None:
+        if outputs.size != y.size:
+            raise ValueError(f"{samples.name}: expected {outputs.size // len(y)} numbers to be said for each row, got "
+                             f"{y.size // len(y)}")
         outputs = outputs.reshape(y.shape)
         values |= {"r2": metrics.r2(y, outputs), "rmse": metrics.mse(y, outputs) ** 0.5, "mae": metrics.mae(y, outputs)}
         return Scores(samples.rows, len(y), values)
-    said = said_classes(outputs)
     confusion = np.zeros((len(samples.classes),) * 2, int)
-    np.add.at(confusion, (y, said), 1)
+    np.add.at(confusion, (y, said_classes(outputs)), 1)
     return Scores(samples.rows, len(y), values | {"accuracy": float(np.trace(confusion) / len(y))}, samples.classes,
                   confusion)
 
 
 def said_classes(outputs: np.ndarray) -> np.ndarray:
-    """The class of each row: its largest output; of one output whether it is above 0.5."""
+    """The class of each row: its largest output; of one output whether it is above 0.5.
+
+    Examples
+    --------
+    >>> said_classes(np.array([[0.2, 0.8], [0.6, 0.4]])), said_classes(np.array([[0.7], [0.1]]))
+    (array([1, 0]), array([1, 0]))
+    """
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         return (outputs.reshape(len(outputs)) > 0.5).astype(int)
     return outputs.argmax(axis=-1)

@@ -23,7 +23,7 @@ from .network import RECURRENT, choose_machine, make_optimizer
 
 LAYERS: tuple[Callable[..., fnn.Layer], ...] = (fnn.SimpleRNN, fnn.GRU, fnn.LSTM)
 MODELS = dict(zip(RECURRENT, LAYERS, strict=True))
-NOT_OF_TEXT = {"test_rows": None, "validation": 0.0, "patience": None, "activation": "relu",
+NOT_OF_TEXT = {"test_rows": None, "start": None, "validation": 0.0, "patience": None, "activation": "relu",
                "initializer": "glorot_uniform"}  # flags that mean nothing for text, with what they are if not given
 OF_TEXT = {"steps": 64, "sample": 400, "temperature": 1.0}
 UNITS = (128,)
@@ -48,7 +48,8 @@ def check_flags(arguments: argparse.Namespace) -> None:
     text = arguments.data == "text"
     for name, usual in (NOT_OF_TEXT if text else OF_TEXT).items():
         if getattr(arguments, name) != usual:
-            raise UsageError(f"--{name.replace('_', '-')}", f"expected only with{'out' * text} --data text")
+            flag = "from" if name == "start" else name.replace("_", "-")
+            raise UsageError(f"--{flag}", f"expected only with{'out' * text} --data text")
     if (arguments.model in MODELS) != text:
         models = RECURRENT if text else DENSE
         raise UsageError("--model", f"expected {' or '.join(models)} with --data {arguments.data}, "
@@ -110,7 +111,7 @@ def make_text_model(arguments: argparse.Namespace, units: tuple[int, ...], n_tok
     layers.append(fnn.Dense(n_tokens, "softmax"))
     model = fnn.Sequential(layers, input_shape=(None,), dtype=arguments.dtype, seed=arguments.seed)
     settings: dict[str, Any] = {"global_clipnorm": 5.0}
-    rate = arguments.lr or (RATE if arguments.optimizer == "adam" else None)
+    rate = arguments.lr or (RATE if arguments.optimizer in (None, "adam") else None)
     if rate is not None:
         settings["learning_rate"] = CosineDecay(rate, n_steps * arguments.epochs, final=0.1 * rate)
     model.compile(make_optimizer(arguments, **settings), loss="cross_entropy")

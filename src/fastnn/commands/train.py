@@ -16,12 +16,13 @@ import fastnn as fnn
 from ..data.tables import STDIN
 from ..flags import FINE, INTERRUPTED, Found, HelpFormatter, UsageError, number, whole
 from . import text
-from .data import Samples, as_inputs, first_rows, load_training, split
-from .network import add_network_flags, choose_machine, hidden, make_model
+from .data import as_inputs, first_rows, load_training, split
+from .files import Samples
+from .network import UNITS, add_network_flags, choose_machine, load_to_go_on, make_model
 from .scores import score
 
-STEPS = 2_000  # of a table, unless told otherwise: as many epochs as make so many, within these bounds
-EPOCHS = (20, 200)
+STEPS = 400  # of a table, unless told otherwise: as many epochs as make so many, within these bounds
+EPOCHS = (20, 100)
 
 
 def add(commands: Any) -> None:
@@ -41,13 +42,15 @@ def add(commands: Any) -> None:
          help="share of the training rows to look at after each epoch; 0: the rows to test on are looked at")
     flag("--test-rows", type=whole(1), metavar="N", help="rows to test on, the first of those held out")
     flag("--epochs", type=whole(1), metavar="N",
-         help="passes over the training rows (default: 20; of a table up to 200, as many as make 2,000 steps)")
+         help="passes over the training rows (default: 20; of a table up to 100, as many as make 400 steps)")
     flag("--patience", type=whole(1), metavar="N",
          help="stop when the validation loss has not improved for N epochs, and keep the best weights")
     text.add_flags(train)
     flag = train.add_argument_group("output").add_argument
     flag("--output", metavar="FILE", help="where to save the model; the name of the data with .safetensors, in this "
                                           "folder, if not given")
+    flag("--from", dest="start", metavar="FILE", help="go on training the model of this file, with its optimizer's "
+                                                      "state unless --optimizer names another")
     flag("--checkpoint", metavar="FOLDER",
          help="write a checkpoint there after each epoch; go on with the newest where the folder has some")
     flag("--quiet", action="store_true", help="print the last line only")
@@ -63,10 +66,11 @@ def run_train(arguments: argparse.Namespace) -> Found:
     if arguments.patience and not arguments.validation:
         raise UsageError("--patience", "expected with --validation, because rows to test on must not decide when "
                                        "to stop; try --validation 0.1")
-    train, test, validation = load_parts(arguments)
     with ExitStack() as stack:
         machine = choose_machine(arguments, stack)
-        model = make_model(arguments, train)
+        model = None if arguments.start is None else load_to_go_on(arguments)
+        train, test, validation = load_parts(arguments, model)
+        model = model or make_model(arguments, train)
         tell(arguments, say, model, train, test, validation)
         clock = Clock()
         callbacks: list[fnn.Callback] = [clock]
@@ -97,9 +101,10 @@ def run_train(arguments: argparse.Namespace) -> Found:
         "seconds": clock.seconds, "rows_per_second": clock.rate(), "machine": machine}
 
 
-def load_parts(arguments: argparse.Namespace) -> tuple[Samples, Samples | None, Samples | None]:
-    """Rows to train on, to test on and to validate on, as the flags say."""
-    train, test = load_training(arguments)
+def load_parts(arguments: argparse.Namespace,
+               model: fnn.Model | None) -> tuple[Samples, Samples | None, Samples | None]:
+    """Rows to train on, to test on and to validate on, as the flags say; for a model that goes on, if there is one."""
+    train, test = load_training(arguments, model)
     if test is not None:
         test = first_rows("--test-rows", test, arguments.test_rows)
     elif arguments.test_rows is not None:
@@ -122,24 +127,24 @@ def usual_epochs(train: Samples, batch_size: int) -> int:
     return min(max(EPOCHS[0], -(-STEPS // steps)), EPOCHS[1])
 
 
-def n_parameters(model: fnn.Sequential) -> int:
+def n_parameters(model: fnn.Model) -> int:
     """Numbers that training can move, and those of frozen layers."""
     return sum(array.size for array in model.named_parameters().values())
 
 
-def tell(arguments: argparse.Namespace, say: Callable[..., Any], model: fnn.Sequential, train: Samples,
+def tell(arguments: argparse.Namespace, say: Callable[..., Any], model: fnn.Model, train: Samples,
          test: Samples | None, validation: Samples | None) -> None:
     """What is about to be done."""
     for line in train.said:
         say(line)
-    n_out = 1 if train.y is not None and train.y.ndim == 1 and train.classes is None else model.output_shape[-1]
-    sizes = [math.prod(model.input_shape), *hidden(arguments, train), n_out]
-    convolutions = "LeNet-5, " if arguments.model == "lenet" else ""
+    dense = [layer for layer in model.layers if isinstance(layer, fnn.Dense) and layer.name != UNITS]
+    sizes = [math.prod(model.input_shape), *(layer.units for layer in dense)]
+    network = f"{'LeNet-5, ' * (arguments.model == 'lenet')}{'-'.join(map(str, sizes))}, {arguments.activation}" \
+        if arguments.start is None else f"that of {arguments.start}"
     validated = f"{len(validation):,} to validate, " if validation else ""
     tested = f"{len(test):,} to test" if test else "none to test"
     say(f"{train.name}: {len(train):,} {train.rows} to train on, {validated}{tested}")
-    say(f"network: {convolutions}{'-'.join(map(str, sizes))}, {arguments.activation}, {n_parameters(model):,} "
-        f"parameters, {arguments.dtype}; {model.optimizer}")
+    say(f"network: {network}, {n_parameters(model):,} parameters, {model.dtype}; {model.optimizer}")
 
 
 class Clock(fnn.Callback):

@@ -142,8 +142,9 @@ class Columns:
         return X
 
 
-def choose_columns(table: Table, target: int, leave_out: Collection[int] = ()) -> Columns:
-    """What a table's columns are to a model that is to be trained on it.
+def choose_columns(table: Table, target: int, leave_out: Collection[int] = (),
+                   categories: Collection[int] = ()) -> Columns:
+    """What a table's columns are to a model that is to be trained on it; `categories` are text for sure.
 
     Raises
     ------
@@ -166,7 +167,7 @@ def choose_columns(table: Table, target: int, leave_out: Collection[int] = ()) -
             inputs.append(Column(name))
             continue
         table.require_complete(i)
-        if table.is_spoilt(i):
+        if i not in categories and table.is_spoilt(i):
             raise table.not_a_number(i, "; if these are names of something, say --categories with the column's name")
         if len(values.values) > MOST_CATEGORIES:
             raise table.error(f"expected numbers or at most {MOST_CATEGORIES} different names, got "
