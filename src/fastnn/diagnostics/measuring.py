@@ -261,10 +261,11 @@ class Probe:
                 yield layer
 
     def _reaching(self, arrays: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
-        """The inputs as the first layer that is none of their normalisation sees them."""
+        """The inputs as the first layer that is none of their normalisation sees them; of tokens, their vectors."""
         below = [layer for layer in self.twin.layers
                  if isinstance(layer, InputLayer) and (layer.name, "output") in arrays]
-        return arrays[(below[-1].name if below else "", "output")]
+        first = self.twin.layers[0]
+        return arrays[(below[-1].name if below else first.name if first.takes_tokens else "", "output")]
 
     def _update_ratios(self) -> dict[str, float]:
         """How far one step moves each parameter, relative to it; the twin's parameters are put back."""
