@@ -25,15 +25,15 @@ FLOORS = [
      "operands", "bundles", "program", "passes", "image_passes", "activations", "elementwise_losses", "data"},
     {"backends"},
     {"functional"},
-    {"layers", "losses", "metrics", "metric_functions", "optimizers", "clipping", "schedules", "initializers",
-     "regularizers", "history", "class_weights"},
+    {"layers", "losses", "metrics", "metric_functions", "classified", "optimizers", "clipping", "schedules",
+     "initializers", "regularizers", "history", "class_weights"},
     {"model", "sequential", "model_state", "model_data", "model_files", "model_names", "step_by_step", "transfer",
-     "parameters", "graph", "architecture", "compilation", "inference", "turns"},
+     "parameters", "graph", "architecture", "compilation", "inference", "summary", "turns"},
     {"checkpoints", "interrupts",
      "training", "divergence", "profiling", "callback_base", "callbacks", "progress", "gradcheck",
      "gradient_error", "catalogue", "catalogue_conv", "catalogue_sequences",
      "diagnostics", "io", "learning_rate", "averaging", "lbfgs", "descent", "unfreezing", "gan"},
-    {"estimators", "plot", "lessons", "commands", "cli", "flags", "__main__"},
+    {"estimators", "plot", "page", "lessons", "report", "commands", "cli", "flags", "__main__"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 
@@ -43,6 +43,7 @@ STAIRS = {
     ("fastnn.model", "fastnn.profiling"): "Model.profile",
     ("fastnn.model_files", "fastnn.io"): "Model.save, Model.export_c",
     ("fastnn.history", "fastnn.plot"): "History.plot",
+    ("fastnn.history", "fastnn.report"): "History.report",
     ("fastnn.schedules.base", "fastnn.plot"): "Schedule.plot",
     ("fastnn.learning_rate", "fastnn.plot"): "LearningRateSearch.plot",
     ("fastnn.gradient_error", "fastnn.plot"): "GradientErrorCurve.plot",

@@ -109,30 +109,6 @@ class Compiled:
             self._quick, self._quick_backend = quick, backend
         return None if self._quick is None else self._quick(X)
 
-    def summary(self) -> str:
-        """A table of layers, shapes, parameters and floating-point operations a sample."""
-        flops: dict[str, int] = {}
-        program = self.program(Entry("predict", outputs=True))
-        for o, n, _ in program.cost(1, program.time or 1):
-            flops[o.layer] = flops.get(o.layer, 0) + n
-        rows = [("layer", "output shape", "parameters", "FLOPs a sample")]
-        total = trained = 0
-        moved = self.moved()
-        for layer in self.layers:
-            sizes = {s.name: math.prod(s.shape) for s in layer.segments.values()}
-            n = sum(sizes.values())
-            n_trained = sum(size for name, size in sizes.items() if name in moved)
-            total, trained = total + n, trained + n_trained
-            shape = f"(n, {', '.join(map(str, layer.output_shapes[0]))})"
-            kind = f"{type(layer).__name__}{', frozen' * (n_trained < n)}"
-            rows.append((f"{layer.name} ({kind})", shape, f"{n:,}", f"{flops.get(layer.name, 0):,}"))
-        rows.append(("total", "", f"{total:,}", f"{sum(flops.values()):,}"))
-        if trained < total:
-            rows += [("trainable", "", f"{trained:,}", ""), ("non-trainable", "", f"{total - trained:,}", "")]
-        i, j, k, m = (max(map(len, column)) for column in zip(*rows, strict=True))
-        lines = (f"{a:<{i}}  {b:<{j}}  {c:>{k}}  {d:>{m}}" for a, b, c, d in rows)
-        return "\n".join(map(str.rstrip, lines))
-
     def moved(self) -> Collection[str]:
         """Names of the parameters that training moves; before `compile`, as the layers have it now."""
         trained = self.trained if self.heads else trained_layout(self.layers, self.numbers.parameters)

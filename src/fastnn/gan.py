@@ -100,6 +100,7 @@ class GAN:
         self.generator, self.discriminator = generator, discriminator
         self.seed = checks.positive_int("seed", seed, minimum=0)
         self.history, self.metrics = History(), ()
+        self.history.belong(self)
         self.stop_training = False
         self.shuffles = 0
         self.loss = ""
@@ -189,6 +190,7 @@ class GAN:
             callbacks.append(ProgressBar(verbose))
         everyone, rows = CallbackList(callbacks), batch * self.discriminator_steps
         self.stop_training, self.history = False, History()
+        self.history.belong(self)
         everyone.set_model(self)
         everyone.set_params({"epochs": epochs, "steps": -(-len(X) // rows), "batch_size": rows, "rows": len(X),
                              "resumed": False})
@@ -206,7 +208,7 @@ class GAN:
                         break
             finally:
                 everyone.on_train_end(self.history.last())
-        return self.history
+        return self.history.held(self, None, None, self.generator.update_count)
 
     def _run_epoch(self, X: np.ndarray, batch: int, shuffle: bool, epoch: int, callbacks: CallbackList,
                    interrupted: list[bool]) -> Logs:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
+import os
+import weakref
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
+class Trained(NamedTuple):
+    """What a training was of: the model, and the rows that it saw, each ``(X, y, sample_weight)`` as checked."""
+
+    model: Any
+    rows: tuple[Any, Any, Any] | None  # None where `fit` was given batches
+    validation: tuple[Any, Any, Any] | None
+    updates: int  # of the model when the training ended
+
+
 class History:
     """The losses and metrics of each epoch; what `fit` returns.
+
+    The history that `fit` returns also holds on to the model and to the rows it was given, by reference, for
+    `report`; that is neither copied nor pickled, and ``model.history`` alone keeps no row alive.
 
     Attributes
     ----------
@@ -18,6 +32,12 @@ class History:
         The numbers of the epochs, counted from 0.
     history : dict of list
         For each name ("loss", "accuracy", "val_loss", ...) one float per epoch; NaN where an epoch has none.
+    settings : dict
+        How `fit` was called, and on what it ran: "batch_size", "epochs", "backend", ...; empty where the history
+        comes from a file.
+    seconds, rates : list of float
+        For each epoch that ran here, the seconds of its steps, without validation, and the learning rate; NaN
+        where that follows the number of updates.
 
     Examples
     --------
@@ -33,6 +53,11 @@ class History:
     def __init__(self) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
+        self.settings: dict[str, Any] = {}
+        self.seconds: list[float] = []
+        self.rates: list[float] = []
+        self._model: weakref.ref | None = None
+        self._trained: Trained | None = None
 
     def append(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Add the logs of one epoch.
@@ -58,6 +83,69 @@ class History:
         """Draw the curves: `fastnn.plot.history`, which has the settings."""
         from . import plot  # pictures stand above
         return plot.history(self, **settings)
+
+    def report(self, path: str | os.PathLike[str], X: Any = None, y: Any = None, **settings: Any) -> None:
+        """Write a report of the training and the model, one HTML file that needs no network.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; it is replaced only once the new one is complete.
+        X, y : array_like, optional
+            Labelled rows to judge the model by, best those that it has not seen; by default `fit`'s validation
+            rows, or those trained on where there were none.
+        **settings
+            Of `fastnn.report.write_report`: title, class_names, feature_names, ...
+
+        Raises
+        ------
+        RuntimeError
+            If the history belongs to no model, or to one that is gone.
+
+        Examples
+        --------
+        >>> import fastnn as fnn
+        >>> from fastnn.data import load_digits
+        >>> model = fnn.Sequential([fnn.Flatten(), fnn.Standardize(), fnn.Dense(10, "softmax")], input_shape=(8, 8))
+        >>> model.compile(metrics=["accuracy"])
+        >>> history = model.fit(*load_digits(), epochs=2, validation_split=0.2, verbose=0)
+        >>> history.report("digits.html")
+        """
+        from .report import write_report  # reports stand above
+        model = self._trained.model if self._trained else self._model and self._model()
+        if model is None:
+            raise RuntimeError("this history belongs to no model, or to one that is gone; call "
+                               "fastnn.report.write_report(model, path, history=history)")
+        write_report(model, path, X, y, history=self, **settings)
+
+    def ran(self, seconds: float, optimizer: Any) -> None:
+        """Note how long an epoch's steps took, and the rate where it is a number, which callbacks may change."""
+        self.seconds.append(seconds)
+        rate = optimizer.learning_rate
+        self.rates.append(math.nan if callable(rate) else float(rate))
+
+    def belong(self, model: Any) -> None:
+        """Know the model, but do not keep it alive."""
+        self._model = weakref.ref(model)
+
+    def held(self, model: Any, rows: Any, validation: Any, updates: int) -> History:
+        """The same history, which shares its lists with this one and keeps model and rows alive."""
+        other = History.__new__(History)
+        other.__dict__.update(self.__dict__)
+        other._trained = Trained(model, rows, validation, updates)
+        return other
+
+    @property
+    def trained(self) -> Trained | None:
+        """The model and the rows, where this is what `fit` returned."""
+        return self._trained
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_model": None, "_trained": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]  # what an older pickle does not have
+        self.__dict__.update(state)
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.history:

@@ -113,4 +113,4 @@ def _search(minimize: Any, model: Model, X: Any, y: Any, max_iterations: int, me
                                "ftol": 0.0, "maxfun": 20 * max_iterations})
     set_all(result.x)
     bound.gather_statistics()
-    return history
+    return model.returned_history((X, y, weight), None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import architecture, checks, losses, optimizers
+from . import architecture, checks, losses, optimizers, summary
 from .bundles import in_order, one
 from .compilation import MOST_VALUES, Compiled, Entry
 from .graph import Graph, named, tensors_of
@@ -244,16 +244,20 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         dict of str to float
             "loss" and each metric by name; with several outputs also the loss of each, ``<output>_loss``.
         """
-        X, y, weight = self._checked(X, y, sample_weight)
-        outputs = self._empty_outputs(X) if any(self._metrics) else None
-        entry = self._compiled.entry("evaluate", y, weight, outputs=outputs is not None)
+        return self._evaluated(*self._checked(X, y, sample_weight), batch_size, any(self._metrics))[0]
+
+    def _evaluated(self, X: Any, y: Any, weight: np.ndarray | None, batch_size: int | None = None,
+                   wants_outputs: bool = True) -> tuple[dict[str, float], Any]:
+        """Loss and metrics on checked rows, and the outputs as metrics see them."""
+        outputs = self._empty_outputs(X) if wants_outputs else None
+        entry = self._compiled.entry("evaluate", y, weight, outputs=wants_outputs)
         results = {"loss": forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size)}
         if len(self.output_names) > 1:
             for i, name in enumerate(self.output_names):
                 alone = self._alone[i]
                 part = alone.entry("evaluate", y[i], weight)._replace(part="data")
                 results[f"{name}_loss"] = forward_pass(alone, part, X, y[i], weight, None, batch_size)
-        return results | self._evaluate_metrics(y, outputs)
+        return results | self._evaluate_metrics(y, outputs), outputs
 
     def bind(self, X: Any, y: Any, sample_weight: Any = None) -> BoundModel:
         """The loss on fixed samples as a function of the parameters, with its gradient.
@@ -394,5 +398,5 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         dense_1 (Dense)  (n, 1)                 5               8
         total                                  21              32
         """
-        print(text := self._compiled.summary())
+        print(text := summary.text(self._compiled))
         return text

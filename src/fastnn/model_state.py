@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,9 +56,26 @@ class ModelState:
     _numbers: Numbers
     layers: list[Layer]
     optimizer: Optimizer | None
-    history: History
     update_count: int
     shuffles: int
+    _history: History
+    _returned: weakref.ref | None = None  # the history that fit returned, as long as the caller keeps it
+
+    @property
+    def history(self) -> History:
+        """Of the last `fit`: what that returned, while somebody keeps it."""
+        return (self._returned and self._returned()) or self._history
+
+    @history.setter
+    def history(self, history: History) -> None:
+        self._history, self._returned = history, None
+        history.belong(self)
+
+    def returned_history(self, rows: Any, validation: Any) -> History:
+        """The history with the model and the rows it was trained on, for the caller of `fit` to keep or not."""
+        returned = self._history.held(self, rows, validation, self.update_count)
+        self._returned = weakref.ref(returned)
+        return returned
 
     def named_parameters(self) -> dict[str, np.ndarray]:
         """Every parameter by name, as a writable view.

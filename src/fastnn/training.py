@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import bundles, checks
+from . import backends, bundles, checks
 from .backends import Halt, Pass, permutation
 from .bundles import Bundle
 from .callbacks import Callback, CallbackList, ProgressBar
@@ -136,7 +136,8 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
         with deferred_interrupt() as interrupted:
             if keeper.active:
                 keeper.start(model, {**source.settings(), **describe_data(validation=validation)})
-            return _train(model, source, epochs, validation, CallbackList(callbacks), interrupted, keeper)
+            _train(model, source, epochs, validation, CallbackList(callbacks), interrupted, keeper)
+    return model.returned_history((X, y, weight) if y is not None else None, validation)
 
 
 def train_on_batch(model: Model, X: Any, y: Any, sample_weight: Any = None,
@@ -173,20 +174,24 @@ def _validation(model: Model, data: tuple | None, split: float) -> tuple | None:
 
 
 def _train(model: Model, source: _Arrays | _Batches, epochs: int, validation: tuple | None,
-           callbacks: CallbackList, interrupted: list[bool], keeper: Keeper) -> History:
+           callbacks: CallbackList, interrupted: list[bool], keeper: Keeper) -> None:
     model.stop_training = False
     model.history = History()
     callbacks.set_model(model)
-    callbacks.set_params({"epochs": epochs, "steps": source.steps, "batch_size": source.batch,
-                          "rows": source.rows, "resumed": keeper.resumed})
+    params = {"epochs": epochs, "steps": source.steps, "batch_size": source.batch, "rows": source.rows,
+              "resumed": keeper.resumed}
+    callbacks.set_params(params)
     if isinstance(source, _Arrays):
         callbacks.set_data(source.X, source.y, source.weight)
     try:
         callbacks.on_train_begin({})
-        for epoch in range(keeper.restore(callbacks.callbacks, epochs, source.steps), epochs):
+        first = keeper.restore(callbacks.callbacks, epochs, source.steps)
+        model.history.settings = params | {"shuffle": source.shuffle, **backends.chosen()}
+        for epoch in range(first, epochs):
             callbacks.on_epoch_begin(epoch, {})
-            totals = RunningLoss(model._compiled.sums_rows)
+            totals, started = RunningLoss(model._compiled.sums_rows), time.perf_counter()
             logs = source.run_epoch(epoch, totals, callbacks, interrupted, keeper)
+            model.history.ran(time.perf_counter() - started, model.optimizer)
             if validation is not None:
                 results = model.evaluate(validation[0], validation[1], sample_weight=validation[2])
                 logs |= {f"val_{name}": value for name, value in results.items()}
@@ -199,7 +204,6 @@ def _train(model: Model, source: _Arrays | _Batches, epochs: int, validation: tu
                 break
     finally:
         callbacks.on_train_end(model.history.last())
-    return model.history
 
 
 class _Arrays:
@@ -352,6 +356,7 @@ class _Batches:
 
     rows: int | None = None
     batch: int | None = None
+    shuffle = False
 
     def __init__(self, model: Model, batches: Iterable, class_weight: Any = None) -> None:
         if not isinstance(batches, Iterable) or isinstance(batches, np.ndarray):

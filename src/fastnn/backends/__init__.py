@@ -282,6 +282,19 @@ def make_quick_predict(program: Program, memory: Memory, input_shape: tuple[int,
     return native.quick_predict(program, memory, input_shape, n_out) if _current == "native" else None
 
 
+def chosen() -> dict[str, object]:
+    """Backend, instruction set and threads as they are chosen now.
+
+    Examples
+    --------
+    >>> list(chosen())
+    ['backend', 'isa', 'threads']
+    """
+    native_runs = _current == "native"
+    return {"backend": _current, "isa": isa() if native_runs else None,
+            "threads": get_num_threads() if native_runs else None}
+
+
 def info() -> dict[str, object]:
     """What runs here, as ``fastnn info`` prints it.
 

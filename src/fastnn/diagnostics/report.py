@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import checks
 from ..divergence import DivergenceError
+from ..history import History
 from ..inference import adapt
 from ..schedules import Schedule
 from ..sequential import Sequential
@@ -44,6 +45,8 @@ class Diagnosis:
         That of a network whose last layer says nothing: ln C for C classes.
     outcome : Outcome
         The loss before and after the steps, at the model's learning rate, a tenth and ten times it.
+    rows : int
+        How many rows were looked at.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class Diagnosis:
     measurements: list[Measurement]
     expected_loss: float
     outcome: Outcome
+    rows: int
 
     @property
     def healthy(self) -> bool:
@@ -94,7 +98,7 @@ class Diagnosis:
 
 
 def diagnose(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None, batch_size: int = 32,
-             steps: int = 50) -> Diagnosis:
+             steps: int = 50, history: History | None = None) -> Diagnosis:
     """Find out why a network does not learn, or would not learn well.
 
     Looks at every layer on up to 512 rows, takes a few steps and looks again, each time at the activations,
@@ -111,6 +115,8 @@ def diagnose(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None, ba
         Rows of a step, as for `fit`.
     steps : int
         How many.
+    history : History, optional
+        Of the training so far, where the rules on whole trainings (overfitting, a rising loss) are to look at it.
 
     Returns
     -------
@@ -159,8 +165,8 @@ def diagnose(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None, ba
         measurements.append(probe.measure())
     moments = ["at the start", f"after {steps} steps"][:len(measurements)]
     evidence = Evidence(patient, measurements, moments, uninformed, sample[1], fresh, probe.curvatures,
-                        outcome, ended[0][1])
-    return Diagnosis(examine(evidence), measurements, uninformed, outcome)
+                        outcome, ended[0][1], {} if history is None else history.history)
+    return Diagnosis(examine(evidence), measurements, uninformed, outcome, len(sample[0]))
 
 
 class _Times(Schedule):

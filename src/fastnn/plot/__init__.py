@@ -10,7 +10,7 @@ style of their own, so that a picture is read in grey too.
 """
 
 from .checking import gradient_check, gradient_error, profile
-from .classes import confusion_matrix, decision_boundary, embedding, predictions
+from .classes import calibration, confusion_matrix, decision_boundary, embedding, predictions, residuals
 from .curves_of_training import compare, curves, history, learning_rate_search, schedule
 from .diagram import network
 from .functions import activation
@@ -20,9 +20,8 @@ from .style import colour, figure, save
 from .surfaces import loss_surface, optimizer_paths
 
 __all__ = [
-    "activation", "colour", "compare", "confusion_matrix", "curves", "decision_boundary", "embedding",
-    "figure",
-    "gradient_check", "gradient_error", "gradient_norms", "histograms", "history", "learning_rate_search",
-    "loss_surface", "network", "optimizer_paths", "predictions", "profile", "saturation", "save", "schedule",
-    "update_ratios", "weights", "worst_errors",
+    "activation", "calibration", "colour", "compare", "confusion_matrix", "curves", "decision_boundary", "embedding",
+    "figure", "gradient_check", "gradient_error", "gradient_norms", "histograms", "history", "learning_rate_search",
+    "loss_surface", "network", "optimizer_paths", "predictions", "profile", "residuals", "saturation", "save",
+    "schedule", "update_ratios", "weights", "worst_errors",
 ]

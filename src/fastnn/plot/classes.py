@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from .. import checks, classified
 from .style import COLOURS, GREY, MARKERS, dress, new_axes
 
 
@@ -101,17 +101,13 @@ def confusion_matrix(y_true: Any, y_pred: Any, *, labels: Any = None, ax: Any = 
     >>> [text.get_text() for text in ax.texts], ax.get_title()
     (['1', '1', '1'], '2 of 3 right (66.7%)')
     """
-    true, said = np.asarray(y_true).ravel().astype(int), np.asarray(y_pred)
-    if said.ndim == 2 and said.shape[1] > 1:
-        n, said = said.shape[1], said.argmax(axis=1)
-    else:
-        n, said = 0, said.ravel()
-        whole = said.astype(int)
-        said = whole if (whole == said).all() else (said > 0.5).astype(int)  # probabilities of class 1
+    true, said = np.asarray(y_true).ravel(), np.asarray(y_pred)
+    n = said.shape[1] if said.ndim == 2 and said.shape[1] > 1 else 0
+    if n or not (said == said.astype(int)).all():
+        said = classified.decisions(said)
     checks.check_same_length(len(true), said, "y_pred")
-    n = max(n, int(max(true.max(), said.max())) + 1, len(labels) if labels is not None else 0)
-    counts = np.zeros((n, n), int)
-    np.add.at(counts, (true, said), 1)
+    counts = classified.confusion(true, said, max(n, len(labels) if labels is not None else 0))
+    n = len(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(5.2, 1.8 + 0.36 * n)
     ax = new_axes(ax, height=side, width=max(4.0, 1.15 * side))
@@ -159,6 +155,76 @@ def predictions(y_true: Any, y_pred: Any, *, ax: Any = None) -> Any:
     ax.set_aspect("equal", adjustable="datalim")
     error = float(np.sqrt(np.mean((said - true) ** 2)))
     return dress(ax, "true", "predicted", f"root mean square error {error:.3g}", legend=True)
+
+
+def residuals(y_true: Any, y_pred: Any, *, ax: Any = None, bins: int = 30) -> Any:
+    """How far predicted numbers are from the true ones: a histogram of predicted minus true.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        Numbers, as many of both.
+    ax : Axes, optional
+        To draw on.
+    bins : int
+        Of the histogram.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from fastnn import plot
+    >>> plot.residuals([1.0, 2.0], [1.5, 2.0]).get_title()
+    'mean 0.25, standard deviation 0.25'
+    """
+    true, said = np.asarray(y_true, float).ravel(), np.asarray(y_pred, float).ravel()
+    checks.check_same_length(len(true), said, "y_pred")
+    errors = said - true
+    ax = new_axes(ax)
+    ax.hist(errors, checks.positive_int("bins", bins), color=COLOURS[0], edgecolor="white", linewidth=0.5)
+    ax.axvline(0, color=GREY, linestyle="--", linewidth=1.4)
+    return dress(ax, "predicted - true", "rows", f"mean {errors.mean():.3g}, standard deviation {errors.std():.3g}")
+
+
+def calibration(y_true: Any, y_pred: Any, *, ax: Any = None, bins: int = 10) -> Any:
+    """Whether a classifier is as sure as it is right: the share of right answers among those it is so sure of.
+
+    On the line the two are equal; below it the network is too sure. The size of a point tells how many rows
+    it stands for.
+
+    Parameters
+    ----------
+    y_true : array_like, shape (n,)
+        Labels from 0 on.
+    y_pred : array_like, shape (n,) or (n, n_classes)
+        Probabilities: of class 1, or of each class.
+    ax : Axes, optional
+        To draw on.
+    bins : int
+        Into which how sure it is, from 0 to 1, is divided.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> from fastnn import plot
+    >>> plot.calibration([0, 1, 1, 1], [[0.1, 0.9], [0.1, 0.9], [0.1, 0.9], [0.2, 0.8]]).get_title()
+    'expected calibration error 22.5%'
+    """
+    table = classified.calibration(y_true, y_pred, bins)
+    ax = new_axes(ax, height=4.4, width=4.8)
+    ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.4, label="as sure as right")
+    ax.plot(table.sure, table.right, color=COLOURS[0], linewidth=1.2)
+    ax.scatter(table.sure, table.right, s=12 + 160 * table.rows / table.rows.max(), color=COLOURS[0],
+               label="the network", zorder=3)
+    ax.set_xlim(-0.03, 1.03)
+    ax.set_ylim(-0.03, 1.03)
+    return dress(ax, "how sure it is", "share that is right", f"expected calibration error {table.error:.1%}",
+                 legend=True)
 
 
 def embedding(X: Any, y: Any = None, *, labels: Any = None, ax: Any = None) -> Any:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -163,3 +166,47 @@ def save(ax: Any, path: str | os.PathLike[str], colours: int = 64) -> None:
     with Image.open(buffer) as image:
         flat = image.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
         flat.save(path, format="png", optimize=True)
+
+
+@contextmanager
+def plain_text() -> Iterator[None]:
+    """Text drawn in this block means itself: a dollar sign begins no formula, a missing glyph is no warning."""
+    import warnings
+
+    import matplotlib
+
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
+
+
+def svg(ax: Any) -> str:
+    """The figure of some Axes as a small SVG without background, the same for the same data.
+
+    Text stays text, and clouds of points become pixels.
+    """
+    from io import StringIO
+
+    import matplotlib
+
+    drawn = np.ravel(ax)[0].figure
+    for axes in drawn.axes:
+        for image in axes.images:
+            image.set_interpolation("none")  # its own pixels, however large it is shown
+        for points in axes.collections:
+            points.set_rasterized(len(points.get_offsets()) > 300)
+    buffer = StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fastnn"}):
+        drawn.savefig(buffer, format="svg", dpi=DPI, transparent=True,
+                      metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = buffer.getvalue()
+    text = re.sub(r"<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font-family: [^;\"]*", "font-family: 'DejaVu Sans', Verdana, sans-serif", text)
+    text = re.sub(r' d="([^"]*)"', lambda path: f' d="{_rounded(path[1])}"', text)
+    return re.sub(r">\s+<", "><", text).strip()
+
+
+def _rounded(path: str) -> str:
+    """A path of SVG in hundredths of a point."""
+    numbers = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), path)
+    return " ".join(numbers.split())

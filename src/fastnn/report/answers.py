@@ -1,0 +1,121 @@
+"""What a model's output is to a reader: classes, marks of several classes, or numbers; told by loss and targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..classified import ByClass, by_class, confusion, decisions, of_each_class
+from ..metric_functions import _has_several_classes
+
+
+@dataclass(eq=False)
+class Classes:
+    """One class a row (of sequences: a step in time).
+
+    Attributes
+    ----------
+    labels, said : numpy.ndarray
+        The true class and the one that the model decides for, int64 (n,).
+    outputs : numpy.ndarray
+        (n, k) as the model gives them, for one output both classes.
+    probabilities : bool
+        Whether the outputs are.
+    rows : numpy.ndarray
+        Which row of X each is of; labels that are ignored are left out.
+    steps : numpy.ndarray or None
+        Which step in time, of sequences.
+    """
+
+    labels: np.ndarray
+    said: np.ndarray
+    outputs: np.ndarray
+    probabilities: bool
+    rows: np.ndarray
+    steps: np.ndarray | None
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The confusion matrix."""
+        return confusion(self.labels, self.said, self.outputs.shape[1])
+
+    @property
+    def by_class(self) -> ByClass:
+        """Figures of each class."""
+        return by_class(self.counts)
+
+    @property
+    def right(self) -> int:
+        """How many are."""
+        return int((self.labels == self.said).sum())
+
+    def worst(self, n: int) -> np.ndarray:
+        """The wrong ones, those first to whose true class the model gives least against the one it says."""
+        every = np.arange(len(self.labels))
+        true = self.outputs[every, self.labels]
+        lead = true if self.probabilities else true - self.outputs[every, self.said]
+        wrong = np.flatnonzero(self.labels != self.said)
+        return wrong[np.argsort(lead[wrong], kind="stable")][:n]
+
+
+@dataclass(eq=False)
+class Marks:
+    """Any number of classes a row, each decided for by itself: 0/1 of shape (n, k)."""
+
+    true: np.ndarray
+    said: np.ndarray
+
+
+@dataclass(eq=False)
+class Numbers:
+    """Numbers, (n, k) in float64; `rows` and `steps` as for `Classes`."""
+
+    true: np.ndarray
+    said: np.ndarray
+    rows: np.ndarray
+    steps: np.ndarray | None
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Predicted minus true."""
+        return self.said - self.true
+
+    def worst(self, n: int) -> np.ndarray:
+        """The rows that are farthest off, the root mean square over the columns."""
+        return np.argsort(-np.square(self.errors).mean(axis=1), kind="stable")[:n]
+
+
+def answers_of(model: Any, i: int, targets: np.ndarray, outputs: np.ndarray) -> Classes | Marks | Numbers:
+    """What the i-th output said of checked targets."""
+    kind, activation = model._target_kind(i), model._compiled.heads[i].activation
+    labels_given = targets.ndim == outputs.ndim - 1
+    n, time = len(outputs), outputs.shape[1] if outputs.ndim == 3 else 0
+    k = outputs.shape[-1] if outputs.ndim < 4 else int(np.prod(outputs.shape[1:]))
+    flat = outputs.reshape(-1, k)
+    given = np.asarray(targets).reshape(-1) if labels_given else np.asarray(targets).reshape(-1, k)
+    rows = np.repeat(np.arange(n), time) if time else np.arange(n)
+    steps = np.tile(np.arange(time), n) if time else None
+    if labels_given:
+        kept = given >= 0
+        return _classes(given[kept], flat[kept], 0.5, rows[kept], None if steps is None else steps[kept])
+    zero = 0.0 if kind == "signs" else 0.5
+    two_values = bool(np.isin(given, (0.0, 1.0) if kind != "signs" else (-1.0, 1.0)).all())
+    one_class = two_values and k > 1 and not _has_several_classes(given > zero, flat)
+    if kind in ("labels_or_rows", "labels") or one_class:
+        return _classes(given.argmax(axis=1), flat, 0.5, rows, steps)
+    if two_values and (kind in ("signs", "binary") or activation == "sigmoid"):
+        if k == 1:
+            return _classes((given[:, 0] > zero).astype(np.int64), flat, zero, rows, steps)
+        return Marks(given > zero, flat > zero)
+    return Numbers(given.astype(np.float64), flat.astype(np.float64), rows, steps)
+
+
+def _classes(labels: np.ndarray, outputs: np.ndarray, zero: float, rows: np.ndarray,
+             steps: np.ndarray | None) -> Classes:
+    said, k = decisions(outputs, zero), outputs.shape[1]
+    within = bool((outputs >= 0).all() and (outputs <= 1).all())
+    probabilities = within and (k == 1 or bool((np.abs(outputs.sum(axis=1) - 1) < 1e-3).all()))
+    both = of_each_class(outputs) if k > 1 or probabilities else np.concatenate([-outputs, outputs], axis=1)
+    return Classes(labels.astype(np.int64), said, both, probabilities, rows, steps)
