@@ -96,14 +96,19 @@ def worst_errors():
     return plot.worst_errors(trained(), X_test, y_test)
 
 
-def predictions():
+def regression(draw):
     rng = np.random.default_rng(0)
     X = rng.uniform(-2, 2, (400, 2))
     y = np.sin(2 * X[:, 0]) * X[:, 1] + 0.1 * rng.standard_normal(400)
     model = fnn.Sequential([fnn.Dense(32, "tanh"), fnn.Dense(1)], input_shape=(2,), seed=0)
     model.compile(fnn.Adam(0.01), "squared_error")
     model.fit(X, y, epochs=80, verbose=0)
-    return plot.predictions(y, model.predict(X))
+    return draw(y, model.predict(X))
+
+
+def calibration():
+    _, X_test, _, y_test = digits()
+    return plot.calibration(y_test, trained().predict(X_test))
 
 
 def optimizer_paths():
@@ -153,7 +158,8 @@ PICTURES = {
     "gradient_error": lambda: plot.gradient_error(checked(fnn.gradient_error_curve)),
     "weights": templates,
     "decision_boundary": decision_boundary, "confusion_matrix": confusion_matrix,
-    "worst_errors": worst_errors, "predictions": predictions, "optimizer_paths": optimizer_paths,
+    "calibration": calibration, "worst_errors": worst_errors, "predictions": lambda: regression(plot.predictions),
+    "residuals": lambda: regression(plot.residuals), "optimizer_paths": optimizer_paths,
     "loss_surface": loss_surface,
     "network": lambda: plot.network(trained()), "profile": profile,
     "embedding": lambda: plot.embedding(*load_digits()),

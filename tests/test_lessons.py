@@ -1,11 +1,12 @@
 """Every lesson runs, its claims hold, its program does the same; the command and the site."""
 import functools
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from pages import check_page
 
 pytest.importorskip("matplotlib", reason="the extra [plot] is not installed")
 
@@ -202,24 +203,6 @@ class TestClaims:
         assert figures["tuned_many"] > max(figures["scratch_many"], figures["frozen_many"])  # more: trained on
 
 
-class Page(HTMLParser):
-    """What a page holds."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags = [], []
-        self.feed(text)
-        assert not self.open, f"not closed: {self.open}"
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
 def test_site(tmp_path):
     names = ["slowdown", "vanishing", "saddle"]
     index = write_site([done(name) for name in names], tmp_path / "site")
@@ -227,13 +210,12 @@ def test_site(tmp_path):
         ["index.html", *(f"{name}.{ending}" for name in names for ending in ("html", "png", "py"))])
     for path in index.parent.glob("*.html"):
         text = path.read_text(encoding="utf-8")
-        page = Page(text)
-        links = [a["href"] if tag == "a" else a["src"] for tag, a in page.tags if tag in ("a", "img")]
+        page = check_page(text)
+        links = [a.attributes["href"] for a in page.all("a")] + [a.attributes["src"] for a in page.all("img")]
         assert links and all((index.parent / link).is_file() for link in links)  # nothing from elsewhere
         assert "http" not in text and "url(" not in text
-        assert all(a["alt"] for tag, a in page.tags if tag == "img")
-        assert ("html", {"lang": "en"}) in page.tags and "prefers-color-scheme: dark" in text
-        assert any(a.get("name") == "viewport" for _, a in page.tags)
+        assert "prefers-color-scheme: dark" in text
+        assert any(meta.attributes.get("name") == "viewport" for meta in page.all("meta"))
     lesson = (index.parent / "vanishing.html").read_text(encoding="utf-8")
     assert "Before: Learning slowdown" in lesson and "Next: Saddle points, and what escapes them" in lesson
     assert "&lt;" not in done("saddle").words and "def experiment(" in lesson

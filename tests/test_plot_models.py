@@ -9,6 +9,7 @@ from fastnn.divergence import DivergenceError
 pytest.importorskip("matplotlib", reason="the extra [plot] is not installed")
 
 from fastnn import plot  # noqa: E402
+from fastnn.plot import style  # noqa: E402
 
 X, Y = load_digits()
 
@@ -134,6 +135,33 @@ class TestClasses:
         np.testing.assert_array_equal(ax.collections[0].get_offsets(), [[1, 1], [2, 2], [3, 6]])
         assert labels(ax) == ("true", "predicted") and ax.get_title() == "root mean square error 1.73"
         assert drawn(ax)["predicted = true"].tolist() == [[1, 6], [1, 6]]
+
+    def test_residuals(self):
+        ax = plot.residuals([1.0, 2.0, 3.0], [[1.0], [2.5], [4.0]], bins=4)
+        assert [bar.get_height() for bar in ax.patches] == [1, 0, 1, 1]
+        assert labels(ax) == ("predicted - true", "rows") and ax.get_title() == "mean 0.5, standard deviation 0.408"
+        assert ax.lines[0].get_xdata() == [0, 0]
+
+    def test_calibration(self):
+        """One wrong of two at 55%, all right at 95%; in between nothing."""
+        ax = plot.calibration([0, 1, 1], [[0.55, 0.45], [0.56, 0.44], [0.05, 0.95]])
+        np.testing.assert_allclose(ax.collections[0].get_offsets(), [[0.555, 0.5], [0.95, 1.0]])
+        small, large = sorted(ax.collections[0].get_sizes())
+        assert small < large and labels(ax) == ("how sure it is", "share that is right")
+        assert ax.get_title() == f"expected calibration error {(2 * 0.055 + 0.05) / 3:.1%}"
+        assert drawn(ax)["as sure as right"].tolist() == [[0, 1], [0, 1]]
+
+    def test_svg_is_small_text_and_the_same_each_time(self):
+        def draw():
+            with style.plain_text():
+                return style.svg(plot.confusion_matrix([0, 1, 1], [0, 1, 0], labels=["$x$ <b>", "\ud800"],
+                                                       ax=plot.figure()))
+
+        made = draw()
+        assert made == draw() and made.startswith("<svg ") and len(made) < 40_000
+        assert "$x$ &lt;b&gt;</text>" in made and "<script" not in made and "<!--" not in made
+        points = style.svg(plot.predictions(np.arange(4000.0), np.arange(4000.0), ax=plot.figure()))
+        assert "<image" in points and len(points) < 100_000
 
     def test_embedding(self):
         ax = plot.embedding(X[:300], Y[:300])

@@ -16,6 +16,7 @@ import fastnn as fnn
 
 from ..data.text import Vocabulary, read_text, windows
 from ..flags import FINE, INTERRUPTED, Found, UsageError, number, whole
+from ..report import write_report
 from ..schedules import CosineDecay
 from .data import check_flags as check_data_flags
 from .network import MODELS as DENSE
@@ -58,7 +59,7 @@ def check_flags(arguments: argparse.Namespace) -> None:
         check_data_flags(arguments)
 
 
-def run(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) -> Found:
+def run(arguments: argparse.Namespace, output: Path, page: Path | None, say: Callable[..., Any]) -> Found:
     """Train, measure the held-out text, save, write a sample."""
     units, arguments.epochs = arguments.hidden or UNITS, arguments.epochs or EPOCHS
     text = read_text(arguments.path)
@@ -91,6 +92,10 @@ def run(arguments: argparse.Namespace, output: Path, say: Callable[..., Any]) ->
         say(f"saved: {output}")
         if arguments.sample and not code:
             say(f"sample:\n{write(model, vocabulary, arguments.sample, arguments.temperature, arguments.seed)}")
+        if page:
+            write_report(model, page, *held_out, training=(X, y), title=f"Training on {Path(arguments.path).name}",
+                         data_name="held-out sequences", class_names=[repr(c) for c in vocabulary.characters])
+            say(f"report: {page}")
         loss = model.evaluate(*held_out)["loss"]
         perplexity = math.exp(loss)
         print(f"held-out loss {loss:.4f} nats a character, perplexity {perplexity:.3f}, "

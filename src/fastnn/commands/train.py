@@ -15,6 +15,7 @@ import fastnn as fnn
 
 from ..data.tables import STDIN
 from ..flags import FINE, INTERRUPTED, Found, HelpFormatter, UsageError, number, whole
+from ..report import write_report
 from . import text
 from .data import as_inputs, first_rows, load_training, split
 from .files import Samples
@@ -51,6 +52,8 @@ def add(commands: Any) -> None:
                                           "folder, if not given")
     flag("--from", dest="start", metavar="FILE", help="go on training the model of this file, with its optimizer's "
                                                       "state unless --optimizer names another")
+    flag("--report", metavar="FILE",
+         help="write a report there: one HTML page with curves, the doctor's findings, the errors, the settings, ...")
     flag("--checkpoint", metavar="FOLDER",
          help="write a checkpoint there after each epoch; go on with the newest where the folder has some")
     flag("--quiet", action="store_true", help="print the last line only")
@@ -59,10 +62,10 @@ def add(commands: Any) -> None:
 def run_train(arguments: argparse.Namespace) -> Found:
     """``fastnn train``."""
     say: Callable[..., Any] = (lambda *_: None) if arguments.quiet else print
-    output = output_path(arguments)
+    output, page = output_path(arguments), report_path(arguments)
     text.check_flags(arguments)
     if arguments.data == "text":
-        return text.run(arguments, output, say)
+        return text.run(arguments, output, page, say)
     if arguments.patience and not arguments.validation:
         raise UsageError("--patience", "expected with --validation, because rows to test on must not decide when "
                                        "to stop; try --validation 0.1")
@@ -89,11 +92,17 @@ def run_train(arguments: argparse.Namespace) -> Found:
                 f"{' and the steps since' if clock.steps else ''}.")
         model.save(output)
         say(f"saved: {output}")
+        if page:
+            judged = (as_inputs(model, test), test.y) if test else (None, None)
+            write_report(model, page, *judged, training=(as_inputs(model, train), train.y),
+                         title=f"Training on {train.name}", data_name=f"{'test' if test else 'training'} {train.rows}")
+            say(f"report: {page}")
         scores = score(model, test or train)
         tested = f"test {scores}" if test else f"{scores} of those trained on, none held out"
         print(f"{tested}, {clock.rate():,.0f} {train.rows}/s in training, {machine}")
     return code, {
-        "model": str(output), "data": arguments.data, "task": "regress" if train.classes is None else "classify",
+        "model": str(output), "report": page and str(page),
+        "data": arguments.data, "task": "regress" if train.classes is None else "classify",
         "classes": train.classes, "columns": train.columns and train.columns.get_config(),
         "rows": {"train": len(train), "validation": len(validation or ()), "test": len(test or ())},
         "parameters": n_parameters(model), "epochs": clock.epochs, "interrupted": code == INTERRUPTED,
@@ -178,6 +187,16 @@ def output_path(arguments: argparse.Namespace) -> Path:
         path = Path(f"{name.removesuffix('.gz').rsplit('.', 1)[0]}.safetensors")
     else:
         path = Path(arguments.output)
-    if arguments.output == "" or path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError("--output", f"expected a file in a folder that can be written to, got {str(path)!r}")
+    return writable("--output", arguments.output, path)
+
+
+def writable(flag: str, given: str | None, path: Path) -> Path:
+    """The path of a file that can be written."""
+    if given == "" or path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(flag, f"expected a file in a folder that can be written to, got {str(path)!r}")
     return path
+
+
+def report_path(arguments: argparse.Namespace) -> Path | None:
+    """Where the report goes, if there is to be one; refused before the training if it cannot go there."""
+    return None if arguments.report is None else writable("--report", arguments.report, Path(arguments.report))

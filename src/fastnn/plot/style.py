@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..page import UNSEEN
+
 WIDTH, HEIGHT = 6.0, 3.6  # inches: 600 pixels at 100 dots an inch, where text of 10 points is well read
 DPI = 150  # of files
 GREY = "0.45"
@@ -173,6 +175,7 @@ def plain_text() -> Iterator[None]:
     """Text drawn in this block means itself: a dollar sign begins no formula, a missing glyph is no warning."""
     import warnings
 
+    pyplot()  # says what is missing
     import matplotlib
 
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
@@ -190,20 +193,26 @@ def svg(ax: Any) -> str:
     import matplotlib
 
     drawn = np.ravel(ax)[0].figure
+    for text in drawn.findobj(matplotlib.text.Text):
+        text.set_text(UNSEEN.sub("\ufffd", text.get_text()))
     for axes in drawn.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            shown = [text.get_text() for text in axis.get_ticklabels()]
+            if any(map(UNSEEN.search, shown)):
+                axis.set_ticks(axis.get_ticklocs(), [UNSEEN.sub("\ufffd", text) for text in shown])
         for image in axes.images:
             image.set_interpolation("none")  # its own pixels, however large it is shown
         for points in axes.collections:
-            points.set_rasterized(len(points.get_offsets()) > 300)
+            points.set_rasterized(len(points.get_offsets()) > 300 or hasattr(points, "get_coordinates"))  # a colour bar
     buffer = StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "fastnn"}):
         drawn.savefig(buffer, format="svg", dpi=DPI, transparent=True,
                       metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    text = buffer.getvalue()
-    text = re.sub(r"<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"font-family: [^;\"]*", "font-family: 'DejaVu Sans', Verdana, sans-serif", text)
-    text = re.sub(r' d="([^"]*)"', lambda path: f' d="{_rounded(path[1])}"', text)
-    return re.sub(r">\s+<", "><", text).strip()
+    made = buffer.getvalue()
+    made = re.sub(r"<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", made, flags=re.DOTALL)
+    made = re.sub(r"font-family: [^;\"]*", "font-family: 'DejaVu Sans', Verdana, sans-serif", made)
+    made = re.sub(r' d="([^"]*)"', lambda path: f' d="{_rounded(path[1])}"', made)
+    return re.sub(r">\s+<", "><", made).strip()
 
 
 def _rounded(path: str) -> str:

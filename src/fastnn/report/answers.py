@@ -99,23 +99,21 @@ def answers_of(model: Any, i: int, targets: np.ndarray, outputs: np.ndarray) -> 
     steps = np.tile(np.arange(time), n) if time else None
     if labels_given:
         kept = given >= 0
-        return _classes(given[kept], flat[kept], 0.5, rows[kept], None if steps is None else steps[kept])
-    zero = 0.0 if kind == "signs" else 0.5
-    two_values = bool(np.isin(given, (0.0, 1.0) if kind != "signs" else (-1.0, 1.0)).all())
-    one_class = two_values and k > 1 and not _has_several_classes(given > zero, flat)
+        return _classes(given[kept], flat[kept], rows[kept], None if steps is None else steps[kept])
+    two_values = bool(np.isin(given, (-1.0, 1.0) if kind == "signs" else (0.0, 1.0)).all())
+    one_class = two_values and k > 1 and not _has_several_classes(given > 0, flat)
     if kind in ("labels_or_rows", "labels") or one_class:
-        return _classes(given.argmax(axis=1), flat, 0.5, rows, steps)
+        return _classes(given.argmax(axis=1), flat, rows, steps)
     if two_values and (kind in ("signs", "binary") or activation == "sigmoid"):
         if k == 1:
-            return _classes((given[:, 0] > zero).astype(np.int64), flat, zero, rows, steps)
-        return Marks(given > zero, flat > zero)
+            return _classes((given[:, 0] > 0).astype(np.int64), flat, rows, steps, scores=kind == "signs")
+        return Marks(given > 0, flat > 0.5)  # scores are seen through a sigmoid here, as by metrics
     return Numbers(given.astype(np.float64), flat.astype(np.float64), rows, steps)
 
 
-def _classes(labels: np.ndarray, outputs: np.ndarray, zero: float, rows: np.ndarray,
-             steps: np.ndarray | None) -> Classes:
-    said, k = decisions(outputs, zero), outputs.shape[1]
+def _classes(labels: np.ndarray, outputs: np.ndarray, rows: np.ndarray, steps: np.ndarray | None,
+             scores: bool = False) -> Classes:
+    k, both = outputs.shape[1], of_each_class(outputs)
     within = bool((outputs >= 0).all() and (outputs <= 1).all())
-    probabilities = within and (k == 1 or bool((np.abs(outputs.sum(axis=1) - 1) < 1e-3).all()))
-    both = of_each_class(outputs) if k > 1 or probabilities else np.concatenate([-outputs, outputs], axis=1)
-    return Classes(labels.astype(np.int64), said, both, probabilities, rows, steps)
+    probabilities = not scores and within and (k == 1 or bool((np.abs(both.sum(axis=1) - 1) < 1e-3).all()))
+    return Classes(labels.astype(np.int64), decisions(outputs), both, probabilities, rows, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,6 +82,10 @@ class Subject:
             if X is not None or y is not None:
                 raise ValueError("X, y: expected without, because nothing judges the samples of a GAN, got some")
             return cls(model, history, None, None, {}, None, None)
+        if class_names is None:
+            class_names = model.classes
+        if feature_names is None and model.columns is not None:
+            feature_names = model.columns.features
         if (X is None) != (y is None):
             raise ValueError("X, y: expected both or neither, got one of them")
         judged, trained = None, None
@@ -112,6 +117,8 @@ class Subject:
 
     def _check_names(self) -> None:
         shape = self.model.input_shape
+        if self.image_shape is not None and math.prod(self.image_shape) != math.prod(shape):
+            raise ValueError(f"image_shape: expected the shape of {math.prod(shape)} numbers, got {self.image_shape}")
         if self.feature_names is not None and len(self.model.input_names) == 1 and len(shape) == 1 and \
                 len(self.feature_names) != shape[0]:
             raise ValueError(f"feature_names: expected {shape[0]}, one for each column of X, got "
@@ -197,8 +204,6 @@ class Subject:
         if len(self.model.input_names) > 1:
             return None
         if self.image_shape is not None:
-            if int(np.prod(self.image_shape)) != int(np.prod(shape)):
-                raise ValueError(f"image_shape: expected the shape of {np.prod(shape)} numbers, got {self.image_shape}")
             return tuple(self.image_shape)
         if None in shape or min(shape) < 1 or any(layer.layouts[0] == "time" for layer in self.model.layers):
             return None

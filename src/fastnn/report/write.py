@@ -58,9 +58,9 @@ def write_report(model: Any, path: str | os.PathLike[str], X: Any = None, y: Any
     data_name : str, optional
         What the rows to judge by are called: "test images".
     class_names : sequence, optional
-        By label; with several outputs a dict by output.
+        By label; with several outputs a dict by output. By default ``model.classes``.
     feature_names : sequence, optional
-        By column of X.
+        By column of X; by default those of the table that `fastnn train` read.
     image_shape : tuple of int, optional
         ``(height, width)`` or ``(height, width, channels)`` of images that are given as flat rows.
 
