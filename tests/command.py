@@ -15,11 +15,14 @@ TAKES_SIGINT = ("import signal, sys; signal.signal(signal.SIGINT, signal.default
                 "from fastnn.cli import main; sys.exit(main(sys.argv[1:]))")
 
 
+# where processes find this fastnn
+SOURCES = os.pathsep.join([str(Path(fnn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+
+
 def python(*arguments):
     """A process of Python that finds this fastnn."""
-    found = os.pathsep.join([str(Path(fnn.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True, env=os.environ | {"PYTHONPATH": found})
+                            text=True, env=os.environ | {"PYTHONPATH": SOURCES})
 
 
 def write_idx(path, array):

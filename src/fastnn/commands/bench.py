@@ -77,7 +77,7 @@ def add(commands: Any) -> None:
                     "on the NumPy backend. Losses and outputs are first held against NumPy in float64; what is wrong "
                     "is named and not timed, and the exit code is 1. Close other programs first. Takes less than 20 "
                     "seconds; benchmarks/ in the repository compares with other libraries.",
-        epilog="example: fastnn bench 'train 784*'")
+        epilog="example: fastnn bench 'train 784-30*' predict")
     bench.set_defaults(run=run_bench)
     flag = bench.add_argument
     flag("names", nargs="*", metavar="NAME", help="only workloads with one of these in their name")

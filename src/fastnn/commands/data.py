@@ -24,10 +24,10 @@ TEST = 0.2  # the share that is held out, unless told otherwise
 # ---- flags ----
 
 
-def add_data_flags(parser: argparse.ArgumentParser, trains: bool, text: bool = False) -> None:
-    """The flags that say what is read; with `trains` also which part is held out."""
+def add_data_flags(parser: argparse.ArgumentParser, trains: bool, text: bool = False, targets: bool = True) -> None:
+    """The flags that say what is read, with its targets; with `trains` also which part is held out."""
     flag = parser.add_argument_group("data").add_argument
-    of_text = "; or a text, whose next character is to be said" if text else ""
+    of_text = "; text, the file in --path, each character of which is to be said from those before" if text else ""
     flag("--data", metavar="DATA", **({"default": "digits"} if trains else {"required": True}),
          help="a table (CSV: commas, semicolons or tabs; '-' reads it from stdin), an NPZ file with X and y, an IDX "
               "file of images; or a name: digits, the 8x8 digits that come with fastnn; mnist, MNIST's IDX files in "
@@ -41,9 +41,10 @@ def add_data_flags(parser: argparse.ArgumentParser, trains: bool, text: bool = F
     flag("--delimiter", type=delimiter, metavar="C", help="what is between the fields of a table, one character or "
          "'tab'; looked at if not given")
     flag("--x", metavar="NAME", help="the array of samples in an NPZ file (default: X)")
-    flag("--y", metavar="NAME", help="the array of targets in an NPZ file (default: y)")
-    flag("--labels", metavar="FILE", help="the IDX file with the labels of --data's images; if not given the file "
-                                          "beside it with 'labels' for 'images' in its name")
+    if targets:
+        flag("--y", metavar="NAME", help="the array of targets in an NPZ file (default: y)")
+        flag("--labels", metavar="FILE", help="the IDX file with the labels of --data's images; if not given the file "
+                                              "beside it with 'labels' for 'images' in its name")
     if trains:
         flag("--task", choices=("classify", "regress"),
              help="say which class a row is of, or a number; by the target's values if not given")

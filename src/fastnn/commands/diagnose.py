@@ -21,8 +21,8 @@ def add(commands: Any) -> None:
         formatter_class=HelpFormatter,
         description="Build the network that `fastnn train` would train with these flags, take a few steps, "
                     "look at every layer, and say what is wrong, why it hurts and what to try. The exit code "
-                    "is 1 where something was found.", epilog="example: fastnn diagnose --hidden 30,30,30,30 "
-                    "--activation sigmoid --initializer standard_normal")
+                    "is 1 where something was found.",
+        epilog="example: fastnn diagnose --data iris.csv --hidden 30,30,30 --initializer standard_normal")
     diagnose.set_defaults(run=run_diagnose)
     flag = add_network_flags(diagnose)
     flag("--steps", type=whole(1), default=50, metavar="N", help="how many steps are taken")

@@ -109,7 +109,7 @@ def kind_of(path: str) -> str:
 
 def _load_npz(path: str, arguments: argparse.Namespace, targets: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
     """X and y of an NPZ file; nothing in it is unpickled."""
-    x_name, y_name = arguments.x or "X", arguments.y or "y"
+    x_name, y_name = arguments.x or "X", targets and arguments.y or "y"
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             X = _array(file, path, "--x", x_name)

@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
         formatter_class=HelpFormatter,
         description="Run an experiment, print and explain the figures it found, write NAME.png and the few "
                     "lines of Python that did it, NAME.py. Each takes less than a minute.",
-        epilog="example: fastnn lesson vanishing")
+        epilog="example: fastnn lesson slowdown")
     lesson.set_defaults(run=run_lesson)
     flag = lesson.add_argument
     flag("names", nargs="*", metavar="NAME", help="which, by name or number; --list has them")

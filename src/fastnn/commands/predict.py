@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
         epilog="example: fastnn predict iris.safetensors --data new.csv --probabilities --output predictions.csv")
     predict.set_defaults(run=run_predict)
     predict.add_argument("model", metavar="MODEL", help="the model's file")
-    add_data_flags(predict, trains=False)
+    add_data_flags(predict, trains=False, targets=False)
     flag = predict.add_argument_group("output").add_argument
     flag("--output", metavar="FILE", help="where to write; stdout if not given")
     flag("--probabilities", action="store_true", help="write the probability of each class too")

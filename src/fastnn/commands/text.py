@@ -16,6 +16,7 @@ import fastnn as fnn
 
 from ..data.text import Vocabulary, read_text, windows
 from ..flags import FINE, INTERRUPTED, Found, UsageError, number, whole
+from ..interrupts import deferred_interrupt
 from ..report import write_report
 from ..schedules import CosineDecay
 from .data import check_flags as check_data_flags
@@ -88,7 +89,8 @@ def run(arguments: argparse.Namespace, output: Path, page: Path | None, say: Cal
             say("Interrupted: kept the steps so far.")
         seconds = time.perf_counter() - began
         model.classes = vocabulary.characters
-        model.save(output)
+        with deferred_interrupt():
+            model.save(output)
         say(f"saved: {output}")
         if arguments.sample and not code:
             say(f"sample:\n{write(model, vocabulary, arguments.sample, arguments.temperature, arguments.seed)}")

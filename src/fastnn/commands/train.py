@@ -15,6 +15,7 @@ import fastnn as fnn
 
 from ..data.tables import STDIN
 from ..flags import FINE, INTERRUPTED, Found, HelpFormatter, UsageError, number, whole
+from ..interrupts import deferred_interrupt
 from ..report import write_report
 from . import text
 from .data import as_inputs, first_rows, load_training, split
@@ -90,7 +91,8 @@ def run_train(arguments: argparse.Namespace) -> Found:
             code = INTERRUPTED
             say(f"Interrupted: kept {clock.epochs} of {epochs} epochs"
                 f"{' and the steps since' if clock.steps else ''}.")
-        model.save(output)
+        with deferred_interrupt():  # a second Ctrl-C too
+            model.save(output)
         say(f"saved: {output}")
         if page:
             judged = (as_inputs(model, test), test.y) if test else (None, None)
