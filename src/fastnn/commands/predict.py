@@ -14,13 +14,13 @@ import numpy as np
 
 import fastnn as fnn
 
+from ..classified import decisions
 from ..data.tables import TextColumn
 from ..flags import FINE, Found, HelpFormatter, UsageError
 from ..io.atomic import replacing
 from .data import add_data_flags, classes_of, load_for, load_model
 from .files import Samples
 from .network import add_machine_flags, choose_machine
-from .scores import said_classes
 
 
 def add(commands: Any) -> None:
@@ -89,7 +89,7 @@ def predicted(arguments: argparse.Namespace, model: fnn.Model, outputs: np.ndarr
             raise UsageError("--probabilities", "expected with a model that says classes; this one says numbers")
         names = [f"prediction_{i}" for i in range(outputs.shape[1])] if outputs.shape[1] > 1 else ["prediction"]
         return {name: shortest(outputs[:, i]) for i, name in enumerate(names)}
-    columns: dict[str, list[Any]] = {"prediction": [classes[i] for i in said_classes(outputs)]}
+    columns: dict[str, list[Any]] = {"prediction": [classes[i] for i in decisions(outputs)]}
     if arguments.probabilities:
         if outputs.shape[1] == 1:
             outputs = np.concatenate([1 - outputs, outputs], axis=1)

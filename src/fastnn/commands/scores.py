@@ -10,10 +10,12 @@ import numpy as np
 import fastnn as fnn
 
 from .. import metrics
+from ..classified import by_class, confusion, decisions
 from ..diagnostics.report import as_table
 from .data import as_inputs
 from .files import Samples
 
+FIGURES = ("precision", "recall", "f1")  # of a class
 MOST_CLASSES = 12  # whose confusion matrix is printed whole
 
 
@@ -63,18 +65,17 @@ class Scores:
     def per_class(self) -> dict[str, dict[str, float]]:
         """Precision, recall, F1 and rows of each class by its name; 0 where there is nothing to divide by."""
         assert self.confusion is not None and self.classes is not None
-        right, true, said = np.diag(self.confusion), self.confusion.sum(axis=1), self.confusion.sum(axis=0)
-        return {str(name): {"precision": _share(r, s), "recall": _share(r, t), "f1": _share(2 * r, s + t),
-                            "rows": int(t)}
-                for name, r, t, s in zip(self.classes, right, true, said, strict=True)}
+        figures = by_class(self.confusion)
+        return {str(name): {**{key: float(getattr(figures, key)[i]) for key in FIGURES}, "rows": int(figures.rows[i])}
+                for i, name in enumerate(self.classes)}
 
     def table(self) -> str:
         """The classes one by one, and the mean over those that occur."""
         found = self.per_class()
-        rows = [(name, *(f"{row[key]:.4f}" for key in ("precision", "recall", "f1")), f"{row['rows']:,}")
+        rows = [(name, *(f"{row[key]:.4f}" for key in FIGURES), f"{row['rows']:,}")
                 for name, row in found.items()]
         occur = [row for row in found.values() if row["rows"]]
-        means = (f"{sum(row[key] for row in occur) / len(occur):.4f}" for key in ("precision", "recall", "f1"))
+        means = (f"{sum(row[key] for row in occur) / len(occur):.4f}" for key in FIGURES)
         return as_table([("class", "precision", "recall", "F1", self.rows), *rows, ("mean", *means, f"{self.n:,}")], 1)
 
     def matrix(self) -> str:
@@ -97,10 +98,6 @@ class Scores:
         return {"rows": self.n, **self.values, "classes": self.per_class(), "confusion": self.confusion}
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole else 0.0
-
-
 def score(model: fnn.Model, samples: Samples) -> Scores:
     """Measure a model on samples with their targets."""
     X, y = as_inputs(model, samples), samples.y
@@ -114,20 +111,6 @@ def score(model: fnn.Model, samples: Samples) -> Scores:
         outputs = outputs.reshape(y.shape)
         values |= {"r2": metrics.r2(y, outputs), "rmse": metrics.mse(y, outputs) ** 0.5, "mae": metrics.mae(y, outputs)}
         return Scores(samples.rows, len(y), values)
-    confusion = np.zeros((len(samples.classes),) * 2, int)
-    np.add.at(confusion, (y, said_classes(outputs)), 1)
-    return Scores(samples.rows, len(y), values | {"accuracy": float(np.trace(confusion) / len(y))}, samples.classes,
-                  confusion)
-
-
-def said_classes(outputs: np.ndarray) -> np.ndarray:
-    """The class of each row: its largest output; of one output whether it is above 0.5.
-
-    Examples
-    --------
-    >>> said_classes(np.array([[0.2, 0.8], [0.6, 0.4]])), said_classes(np.array([[0.7], [0.1]]))
-    (array([1, 0]), array([1, 0]))
-    """
-    if outputs.ndim < 2 or outputs.shape[-1] == 1:
-        return (outputs.reshape(len(outputs)) > 0.5).astype(int)
-    return outputs.argmax(axis=-1)
+    counts = confusion(y, decisions(outputs), len(samples.classes))
+    values["accuracy"] = float(np.trace(counts) / len(y))
+    return Scores(samples.rows, len(y), values, samples.classes, counts)
