@@ -85,7 +85,7 @@ def test_steps_out_of_order():
     with pytest.raises(RuntimeError, match=r"backward: expected model\.forward\(X\) first"):
         model.backward([np.ones((N, 3)), np.ones((N, 2))])
     model.forward(X)
-    with pytest.raises(ValueError, match=r"dy: expected an array of the output's shape \(7, 2\), got \(7, 3\)"):
+    with pytest.raises(ValueError, match=r"dy\['size'\]: expected an array of the output of shape \(7, 2\), got"):
         model.backward([np.ones((N, 3)), np.ones((N, 3))])
     model.backward([np.ones((N, 3)), np.ones((N, 2))])
     with pytest.raises(RuntimeError, match="each forward has one backward"):

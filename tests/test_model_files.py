@@ -280,10 +280,10 @@ def test_damage_with_a_seal_that_fits(content, tmp_path):
 
 @pytest.mark.parametrize("change, words", [
     (lambda d: d.update({"class": "Net"}), "KeyError: 'Net'"),
-    (lambda d: d["model"]["layers"][1].update({"class": "os.system"}), "KeyError: 'os.system'"),
+    (lambda d: d["model"]["layers"][1].update({"class": "os.system"}), "unknown class of a layer 'os.system'"),
     (lambda d: d["model"]["layers"][1].update(units=6), r"dense.weight: the layers make its shape \(4, 6\)"),
-    (lambda d: d["model"]["layers"][1].update(units=10**15), r"dense.weight: the layers make its shape"),
-    (lambda d: d["model"].update(input_shape=[10**12, 10**12, 3]), "features"),
+    (lambda d: d["model"]["layers"][1].update(units=10**15), r"dense.weight must have at most 2\*\*40 numbers"),
+    (lambda d: d["model"].update(input_shape=[10**12, 10**12, 3]), "standardize.mean must have at most"),
     (lambda d: d["model"]["layers"].append({"class": "Dense", "units": 2}), "dense_2.weight.*None"),
     (lambda d: d["model"]["layers"].pop(), "dense_1.bias.*None"),
     (lambda d: d["model"].update(dtype="float64"), "expected arrays of float64"),

@@ -3,7 +3,7 @@
 cimport cython
 from cpython.dict cimport PyDict_GetItem
 from cpython.float cimport PyFloat_Check
-from cpython.long cimport PyLong_Check
+from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_Check
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
@@ -224,7 +224,7 @@ cdef class Op:
         cdef Py_ssize_t size[MAX_LETTERS]
         cdef PyObject *dim
         cdef double c_rate, weight_sum = 1, work = 1, loss = 0
-        cdef int i, status, real = REAL
+        cdef int i, status, overflow, real = REAL
         if PyTuple_GET_SIZE(arrays) != self.n_given or PyTuple_GET_SIZE(scalars) > FNN_MAX_SCALARS or \
                 not PyFloat_Check(rate) or not PyLong_Check(update):
             return NotImplemented
@@ -232,7 +232,10 @@ cdef class Op:
         memset(c.dims, 0, sizeof(c.dims))
         memset(c.scalars, 0, sizeof(c.scalars))
         c.flags, c.n_operands, c.dims[0] = 0, self.n_operands, self.dim
-        c_rate, run.update_count, run.rates, run.losses = rate, update, &c_rate, &loss
+        run.update_count = PyLong_AsLongLongAndOverflow(update, &overflow)
+        if overflow:
+            return NotImplemented
+        c_rate, run.rates, run.losses = rate, &c_rate, &loss
         if self.choices is not None:
             dim = PyDict_GetItem(self.choices, choice)
             if dim == NULL:

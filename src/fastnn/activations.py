@@ -283,21 +283,23 @@ def choose(argument: str, value: Any, alpha: float | None = None) -> Choice:
     """
     value = getattr(value, "choice", "identity" if value is None else value)
     if isinstance(value, dict):
+        if value.keys() != {"name", "alpha"}:
+            raise ValueError(f"{argument}: expected a dict of 'name' and 'alpha', got {checks.describe(value)}")
         value, alpha = value["name"], value["alpha"]
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(callable, value)):
         value = Choice(CUSTOM, functions=(value[0], value[1]))
     if isinstance(value, Choice):
         if alpha is not None:
-            raise ValueError(f"alpha: expected None where {argument} is not a name, got {alpha!r}")
+            raise ValueError(f"alpha: expected None where {argument} is not a name, got {checks.describe(alpha)}")
         return value
     if not isinstance(value, str):
         raise TypeError(f"{argument}: expected a name such as 'relu', an fnn.Activation layer or a pair of "
-                        f"functions (f, df), f(x) and its derivative df(x), got {value!r}")
+                        f"functions (f, df), f(x) and its derivative df(x), got {checks.describe(value)}")
     name = ALIASES.get(value, value)
     checks.lookup("activation", name, {**ACTIVATIONS, **ROW_ACTIVATIONS})
     default = ACTIVATIONS[name].alpha if name in ACTIVATIONS else None
     if alpha is None:
         return Choice(name, default or 0.0)
     if default is None:
-        raise ValueError(f"alpha: {name} has no parameter, got {alpha!r}")
+        raise ValueError(f"alpha: {name} has no parameter, got {checks.describe(alpha)}")
     return Choice(name, checks.positive_float("alpha", alpha))

@@ -111,6 +111,21 @@ def require_like(name: str, arrays: Any, like: Mapping[str, np.ndarray]) -> None
         raise ValueError(f"{name}: expected arrays like the model's, {', '.join(like)}")
 
 
+def list_of_callbacks(callbacks: Any) -> list[Callback]:
+    """One callback, several or None, as a new list; `CallbackList` says what they must be.
+
+    Examples
+    --------
+    >>> list_of_callbacks(None)
+    []
+    """
+    if callbacks is None or isinstance(callbacks, Callback):
+        return [] if callbacks is None else [callbacks]
+    if not isinstance(callbacks, Iterable) or isinstance(callbacks, (str, bytes, Mapping, np.ndarray)):
+        raise TypeError(f"callbacks: expected fastnn.Callback objects in a list, got {checks.describe(callbacks)}")
+    return list(callbacks)
+
+
 class CallbackList(Callback):
     """Several callbacks as one, called in order.
 

@@ -61,7 +61,7 @@ class BestSoFar(Callback):
     state_names: tuple[str, ...] = ("best", "best_epoch")
 
     def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
-        self.monitor = monitor
+        self.monitor = checks.name_of("monitor", monitor)
         self.mode = checks.choice("mode", mode, ("auto", "min", "max"))
         self.min_delta = checks.positive_float("min_delta", min_delta, allow_zero=True)
         self.best = math.nan
@@ -258,7 +258,7 @@ class ModelCheckpoint(BestSoFar):
     def __init__(self, path: str | os.PathLike[str], monitor: str = "val_loss", save_best_only: bool = False,
                  mode: str = "auto") -> None:
         super().__init__(monitor, mode, 0.0)
-        self.path = os.fspath(path)
+        self.path = checks.file_path("path", path)
         self.save_best_only = checks.boolean("save_best_only", save_best_only)
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -295,7 +295,12 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False, separator: str = ",") -> None:
-        self.path, self.append = os.fspath(path), checks.boolean("append", append)
+        self.path, self.append = checks.file_path("path", path), checks.boolean("append", append)
+        if not isinstance(separator, str):
+            raise TypeError(f"separator must be one character, got {checks.describe(separator)}")
+        if len(separator) != 1 or separator in '"\r\n':
+            raise ValueError("separator must be one character that is no quote and no line's end, got "
+                             f"{separator[:20]!r}")
         self.separator = separator
         self.file: IO[str] | None = None
         self.writer: csv.DictWriter[str] | None = None

@@ -76,11 +76,11 @@ class Checkpoint:
     def __init__(self, folder: str | os.PathLike[str], every: int | None = None, keep: int = 3,
                  monitor: str | None = None, mode: str = "auto") -> None:
         if isinstance(folder, bool) or not isinstance(folder, (str, os.PathLike)):
-            raise TypeError(f"checkpoint: expected a folder or a fastnn.Checkpoint, got {folder!r}")
-        self.folder = os.fspath(folder)
+            raise TypeError(f"checkpoint: expected a folder or a fastnn.Checkpoint, got {checks.describe(folder)}")
+        self.folder = checks.file_path("checkpoint: folder", folder)
         self.every = None if every is None else checks.positive_int("checkpoint_every", every)
         self.keep = checks.positive_int("keep", keep)
-        self.monitor = monitor
+        self.monitor = checks.optional_name("monitor", monitor)
         self.mode = checks.choice("mode", mode, ("auto", "min", "max"))
 
 
@@ -299,7 +299,7 @@ def newest(folder: str) -> Record | None:
 
 def _open(resume: Any) -> Record:
     if isinstance(resume, bool) or not isinstance(resume, (str, os.PathLike)):
-        raise TypeError(f"resume: expected a folder, a checkpoint file or True, got {resume!r}")
+        raise TypeError(f"resume: expected a folder, a checkpoint file or True, got {checks.describe(resume)}")
     if not os.path.isdir(resume):
         return read(resume, ("checkpoint",))
     record = newest(os.fspath(resume))

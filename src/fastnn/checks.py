@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -28,11 +30,15 @@ from .checks_sequences import as_targets_of, as_tokens, known_shape
 from .checks_targets import as_sample_weight, as_targets, without_ignored
 
 __all__ = ["as_input", "as_sample_weight", "as_targets", "as_targets_of", "as_tokens", "known_shape", "boolean",
-           "check_finite", "check_same_length",
-           "choice", "float_dtype", "fraction", "is_gatherable", "is_memmap", "lookup", "nonfinite_row",
-           "positive_float", "positive_int", "shape_tuple", "unknown_name", "without_ignored"]
+           "check_finite", "check_same_length", "choice", "describe",
+           "file_path", "finite_float", "float_dtype", "fraction", "is_gatherable", "is_memmap", "lookup",
+           "name_of", "nonfinite_row", "optional_name", "positive_float", "positive_int", "seed", "shape_tuple",
+           "unknown_name", "without_ignored"]
 
 T = TypeVar("T")
+LARGEST = 2 ** 63 - 1  # what the core counts with
+LONGEST_NAME = 200  # characters of a name
+SMALLEST, LARGEST_FLOAT = float(np.finfo("f4").tiny), float(np.finfo("f4").max)  # that both dtypes hold
 
 
 def unknown_name(kind: str, name: object, options: Iterable[str]) -> ValueError:
@@ -50,9 +56,9 @@ def unknown_name(kind: str, name: object, options: Iterable[str]) -> ValueError:
 
     options = list(options)
     by_plain = {plain(option): option for option in options}
-    near = [by_plain[match] for match in get_close_matches(plain(str(name)), by_plain, n=3)]
+    near = [by_plain[match] for match in get_close_matches(plain(str(name)[:LONGEST_NAME]), by_plain, n=3)]
     question = f", did you mean {' or '.join(map(repr, near))}?" if near else "."
-    return ValueError(f"unknown {kind} {name!r}{question} Options: {', '.join(map(repr, options))}")
+    return ValueError(f"unknown {kind} {reprlib.repr(name)}{question} Options: {', '.join(map(repr, options))}")
 
 
 def lookup(kind: str, name: str, registry: Mapping[str, T]) -> T:
@@ -82,8 +88,8 @@ def choice(name: str, value: str, options: Iterable[str]) -> str:
     return lookup(name, value, {option: option for option in options})
 
 
-def positive_int(name: str, value: Any, minimum: int = 1) -> int:
-    """`value` as an int that is at least `minimum`.
+def positive_int(name: str, value: Any, minimum: int = 1, maximum: int | None = LARGEST) -> int:
+    """`value` as an int that is at least `minimum`, and at most `maximum` where there is one.
 
     Examples
     --------
@@ -100,12 +106,25 @@ def positive_int(name: str, value: Any, minimum: int = 1) -> int:
         hint = f"; pass {int(value)}" if whole else ""
         raise TypeError(f"{expected}, got {describe(value)}{hint}") from None
     if number < minimum:
-        raise ValueError(f"{expected}, got {number}")
+        raise ValueError(f"{expected}, got {reprlib.repr(number)}")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{expected} and at most {maximum}, got {reprlib.repr(number)}")
     return number
 
 
-def positive_float(name: str, value: Any, allow_zero: bool = False) -> float:
-    """`value` as a finite float above zero, or at least zero.
+def seed(value: Any, name: str = "seed") -> int:
+    """`value` as a seed: a whole number of any size, not negative.
+
+    Examples
+    --------
+    >>> seed(2 ** 100) == 2 ** 100
+    True
+    """
+    return positive_int(name, value, minimum=0, maximum=None)
+
+
+def positive_float(name: str, value: Any, allow_zero: bool = False, wide: bool = False) -> float:
+    """`value` as a finite float above zero, or at least zero; unless `wide`, a normal number in float32 too.
 
     Examples
     --------
@@ -115,7 +134,25 @@ def positive_float(name: str, value: Any, allow_zero: bool = False) -> float:
     expected = f"{name} must be a finite number {'of at least' if allow_zero else 'above'} 0"
     number = _real_number(expected, value)
     if not (math.isfinite(number) and (number > 0 or (allow_zero and number == 0))):
-        raise ValueError(f"{expected}, got {value!r}")
+        raise ValueError(f"{expected}, got {reprlib.repr(value)}")
+    if number and not wide and not SMALLEST <= number <= LARGEST_FLOAT:
+        raise ValueError(f"{expected} that float32 can hold, {SMALLEST:.2g} to {LARGEST_FLOAT:.2g}, "
+                         f"got {reprlib.repr(value)}")
+    return number
+
+
+def finite_float(name: str, value: Any) -> float:
+    """`value` as a finite float of either sign.
+
+    Examples
+    --------
+    >>> finite_float("fill", -1)
+    -1.0
+    """
+    expected = f"{name} must be a finite number"
+    number = _real_number(expected, value)
+    if not abs(number) <= LARGEST_FLOAT:
+        raise ValueError(f"{expected} that float32 can hold, up to {LARGEST_FLOAT:.2g}, got {reprlib.repr(value)}")
     return number
 
 
@@ -131,7 +168,7 @@ def fraction(name: str, value: Any) -> float:
     number = _real_number(expected, value)
     if not 0 <= number < 1:
         hint = f"; {number:g}% is {number / 100:g}" if 1 < number < 100 else ""
-        raise ValueError(f"{expected}, got {value!r}{hint}")
+        raise ValueError(f"{expected}, got {reprlib.repr(value)}{hint}")
     return number
 
 
@@ -162,7 +199,7 @@ def float_dtype(name: str, value: Any) -> np.dtype[Any]:
     except TypeError:
         dtype = np.dtype(object)
     if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"{name} must be 'float32' or 'float64', got {value!r}")
+        raise ValueError(f"{name} must be 'float32' or 'float64', got {reprlib.repr(value)}")
     return dtype
 
 
@@ -181,8 +218,52 @@ def shape_tuple(name: str, value: Any) -> tuple[int, ...]:
     except (TypeError, ValueError):
         shape = ()
     if not shape:
-        raise ValueError(f"{expected}, got {value!r}")
+        raise ValueError(f"{expected}, got {reprlib.repr(value)}")
     return shape
+
+
+def optional_name(name: str, value: Any) -> str | None:
+    """`value` as a name of a thing: a string that is not empty; None stays None.
+
+    Examples
+    --------
+    >>> optional_name("name", "encoder")
+    'encoder'
+    """
+    return None if value is None else name_of(name, value)
+
+
+def name_of(name: str, value: Any) -> str:
+    """`value` as a name: a string that is not empty.
+
+    Examples
+    --------
+    >>> name_of("monitor", "val_loss")
+    'val_loss'
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {describe(value)}")
+    if not 0 < len(value) <= LONGEST_NAME:
+        raise ValueError(f"{name} must be a string of 1 to {LONGEST_NAME} characters, got {reprlib.repr(value)} of "
+                         f"{len(value)}")
+    return value
+
+
+def file_path(name: str, value: Any) -> str:
+    """`value`, a path-like, as a string.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> file_path("path", pathlib.PurePosixPath("models/a.safetensors"))
+    'models/a.safetensors'
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be a path, a string or a pathlib.Path, got {describe(value)}")
+    path = os.fsdecode(value)
+    if not path:
+        raise ValueError(f"{name} must be a path, got an empty one")
+    return path
 
 
 def _real_number(expected: str, value: Any) -> float:

@@ -166,6 +166,13 @@ def first_entry(bad: np.ndarray) -> tuple[int, ...]:
     return tuple(map(int, np.unravel_index(int(bad.argmax()), bad.shape)))
 
 
+def read_array(value: Any) -> np.ndarray:
+    """Any array-like as an ndarray, without a copy where it has none to make."""
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        return np.from_dlpack(value)
+    return np.asarray(value)
+
+
 def as_real_array(value: Any, name: str, expected: str, hint: str) -> np.ndarray:
     """Any array-like as an ndarray of numbers with rows, without a copy where it has none to make."""
     expected = f"{name} must be {expected}"
@@ -177,15 +184,15 @@ def as_real_array(value: Any, name: str, expected: str, hint: str) -> np.ndarray
         raise TypeError(f"{expected}, got a sparse {type(value).__name__} of shape {value.shape}; "
                         f"pass {name}.toarray()")
     try:
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            array = np.from_dlpack(value)
-        else:
-            array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError, BufferError, OverflowError) as error:
+        array = read_array(value)
+    except Exception as error:  # whatever the object's own code raises
         ragged = "inhomogeneous" in str(error)
         reason = "rows of different lengths" if ragged else f"{type(value).__name__}, which says: {error}"
         action = "make all rows equally long" if ragged else "make it an array in this machine's memory first"
         raise (ValueError if ragged else TypeError)(f"{expected}, got {reason}; {action}") from error
+    if array.dtype == object and hasattr(value, "dtypes") and \
+            all(isinstance(item, numbers.Real) for item in array.flat):
+        array = array.astype(np.float64)  # a pandas frame of nullable columns without a missing value
     if array.dtype.kind not in "buif":
         raise TypeError(f"{expected}, got {_not_real(array, value, name, hint)}")
     if not array.ndim:

@@ -23,8 +23,11 @@ def known_shape(X: Any, shape: Shape) -> tuple[int, ...]:
     """
     if None not in shape:
         return shape  # type: ignore[return-value]
-    given = np.shape(X)
-    steps = given[1] if len(given) == len(shape) + 1 else 1
+    try:
+        given = X.shape if hasattr(X, "shape") else np.shape(np.from_dlpack(X) if hasattr(X, "__dlpack__") else X)
+        steps = int(given[1]) if len(given) == len(shape) + 1 else 1
+    except Exception:  # whoever reads X says why it cannot be
+        steps = 1
     return tuple(max(1, steps) if n is None else n for n in shape)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import checks
 from .checks_arrays import describe
 
 
@@ -109,7 +110,7 @@ def _as_weights(class_weight: Any, n_classes: int) -> np.ndarray:
         for label, weight in class_weight.items():
             if label not in range(n_classes):
                 raise ValueError(f"class_weight: the classes are 0..{n_classes - 1}, got {label!r}")
-            weights[int(label)] = weight
+            weights[int(label)] = checks.positive_float(f"class_weight[{label!r}]", weight, allow_zero=True)
     else:
         given = np.asarray(class_weight)
         if given.shape != (n_classes,) or given.dtype.kind not in "fiu":

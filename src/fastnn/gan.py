@@ -98,7 +98,7 @@ class GAN:
             raise ValueError(f"discriminator: expected the generator's dtype {generator.dtype}, got "
                              f"{discriminator.dtype}")
         self.generator, self.discriminator = generator, discriminator
-        self.seed = checks.positive_int("seed", seed, minimum=0)
+        self.seed = checks.seed(seed)
         self.history, self.metrics = History(), ()
         self.history.belong(self)
         self.stop_training = False
@@ -268,7 +268,7 @@ class GAN:
         -------
         ndarray, shape (n, *sample_shape)
         """
-        seed = checks.positive_int("seed", seed, minimum=0)
+        seed = checks.seed(seed)
         return self.generator.predict(self._noise(checks.positive_int("n", n), [seed]))
 
     def state_dict(self) -> dict[str, np.ndarray]:

@@ -249,7 +249,7 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, dt
     step = checks.positive_float("step", step)
     tolerance = checks.positive_float("tolerance", tolerance)
     floor = checks.positive_float("floor", floor, allow_zero=True)
-    seed = checks.positive_int("seed", seed, minimum=0)
+    seed = checks.seed(seed)
     inputs = checks.boolean("inputs", inputs)
     judged, exact = bound_twice(model, checks.float_dtype("dtype", dtype), X, y, sample_weight)
     parameters = exact.model.named_parameters()

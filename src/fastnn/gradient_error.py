@@ -101,7 +101,7 @@ def gradient_error_curve(model: Any, X: Any, y: Any, sample_weight: Any = None, 
     if steps.ndim != 1 or not steps.size or not (np.isfinite(steps) & (steps > 0)).all():
         raise ValueError("steps: expected a list of finite numbers above 0")
     directions = checks.positive_int("directions", directions)
-    rng = np.random.default_rng(checks.positive_int("seed", seed, minimum=0))
+    rng = np.random.default_rng(checks.seed(seed))
     judged, exact = bound_twice(model, checks.float_dtype("dtype", dtype), X, y, sample_weight)
     gradients = {name: np.array(g) for name, g in exact.gradients().items()}
     if not gradients:

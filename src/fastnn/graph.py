@@ -10,7 +10,7 @@ from . import checks
 from .layers import InputLayer, Layer
 from .layers.base import Vectors, name_layers
 from .layers.tensor import Node, Shape, Tensor
-from .operands import Operand
+from .operands import Operand, check_size
 from .program import Builder, Phase
 
 
@@ -63,7 +63,11 @@ class Graph:
             elif built[layer] != shapes:
                 raise ValueError(f"layer {layer.name!r} is shared, so every call must have the same shapes; "
                                  f"expected {built[layer]}, got {shapes}")
+            if len(node.outputs) != len(layer.output_shapes):
+                raise ValueError(f"layer {layer.name!r}: expected one output in a row of layers, got "
+                                 f"{len(layer.output_shapes)}; call such layers on tensors (fastnn.Model)")
             for tensor, shape in zip(node.outputs, layer.output_shapes, strict=True):
+                check_size(f"layer {layer.name!r}: output", shape)
                 tensor.shape = shape
 
     def _below(self, node: Node) -> Iterable[Node]:

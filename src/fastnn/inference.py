@@ -17,6 +17,7 @@ from .layers.inputs import Rows
 from .layers.recurrent_base import check_carried, rows_carried
 from .layers.tensor import Tensor
 from .optimizers import SGD
+from .parameters import filled, fitting
 
 if TYPE_CHECKING:
     from .model import Model
@@ -238,7 +239,7 @@ def adapt(model: Model, X: Bundle) -> None:
                 rows: Rows = bundles.parts(X)[_source(graph, tensor)] if plain else \
                     _Reached(Compiled(below, model._numbers), X)
                 for name, value in layer.statistics(rows).items():
-                    views[name][...] = value
+                    views[name][...] = fitting(views[name], filled(value, views[name]), f"{layer.name}.{name}", "X")
 
 
 def _source(graph: Graph, tensor: Tensor) -> int:

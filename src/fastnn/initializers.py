@@ -87,11 +87,10 @@ class Constant(Initializer):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.value, (int, float)) or not math.isfinite(self.value):
-            raise ValueError(f"value: expected a finite number, got {self.value!r}")
+        object.__setattr__(self, "value", checks.finite_float("value", self.value))
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...], n_in: int, n_out: int) -> np.ndarray:
-        return np.full(shape, float(self.value))
+        return np.full(shape, self.value)
 
 
 @dataclass(frozen=True)
@@ -295,7 +294,7 @@ def get(argument: str, value: str | Initializer | Mapping[str, Any]) -> Initiali
         return value
     if isinstance(value, Mapping):
         settings = {name: setting for name, setting in value.items() if name != "class"}
-        return checks.lookup("initializer", value.get("class", ""), CLASSES)(**settings)
+        return checks.lookup(f"{argument}: class", value.get("class", ""), CLASSES)(**settings)
     return checks.lookup(argument, value, INITIALIZERS)
 
 

@@ -189,7 +189,7 @@ def resolve_all(metrics: Any) -> list[Metric]:
     """
     if metrics is None:
         return []
-    if isinstance(metrics, (str, Metric)) or not isinstance(metrics, Iterable):
+    if isinstance(metrics, (str, bytes, np.ndarray, Metric)) or not isinstance(metrics, Iterable):
         metrics = [metrics]
     found = [resolve(metric) for metric in metrics]
     names = [metric.name for metric in found]

@@ -23,7 +23,7 @@ from .model_files import ModelFiles
 from .model_names import ModelNames
 from .model_state import ModelState
 from .operands import Layout
-from .parameters import Numbers
+from .parameters import Numbers, filled, fitting
 from .step_by_step import StepByStep
 from .transfer import Transfer
 from .turns import Turn
@@ -116,7 +116,7 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         self._graph = graph
         self.layers = graph.layers
         self.dtype = checks.float_dtype("dtype", dtype)
-        self.seed = checks.positive_int("seed", seed, minimum=0)
+        self.seed = checks.seed(seed)
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: Any = None
         self.metrics: Any = []
@@ -144,7 +144,8 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
                 setattr(layer, name, view)
             views |= {name: s.view(persistent) for name, s in layer.persistent.items()}
             for name, value in layer.initial(rng).items() if self._numbers.wants_values else ():
-                views[name][...] = value
+                view = views[name]
+                view[...] = fitting(view, filled(value, view), f"{layer.name}.{name}", "initial values")
 
     def compile(self, optimizer: str | optimizers.Optimizer = "adam", loss: Any = "cross_entropy",
                 metrics: Any = (), loss_weights: Any = None) -> None:
@@ -359,7 +360,8 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         dtype : {"float32", "float64"}, optional
             Of the copy; by default the model's.
         """
-        other = self.from_config(self.get_config() | {"dtype": np.dtype(dtype or self.dtype).name})
+        dtype = self.dtype if dtype is None else checks.float_dtype("dtype", dtype)
+        other = self.from_config(self.get_config() | {"dtype": dtype.name})
         if self.optimizer is not None:
             other.compile(copy.deepcopy(self.optimizer), *self._compile_settings())
         other.restore(self.snapshot())

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from .checks_arrays import describe
 from .compilation import Compiled
 from .history import History
 from .layers import Layer
 from .optimizers import Optimizer
-from .parameters import Numbers, assign, copies
+from .parameters import Numbers, assign, copies, fitting
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class LoadReport:
     mismatched: tuple[str, ...]
 
     def __str__(self) -> str:
-        rest = (f"{what}: {', '.join(names)}" for what in ("missing", "unexpected", "mismatched")
+        rest = (f"{what}: {', '.join(map(str, names))}" for what in ("missing", "unexpected", "mismatched")
                 if (names := getattr(self, what)))
         return "; ".join([f"{len(self.matched)} arrays matched", *rest])
 
@@ -118,14 +119,16 @@ class ModelState:
         ValueError
             If `strict` and names or shapes do not match; then nothing is changed.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"state: expected a dict of arrays, such as state_dict gives, got {describe(state)}")
         views = self._numbers.all_arrays()
         if strict:
             assign(views, state, "state")
             return LoadReport(tuple(views), (), (), ())
         shared = [name for name in views if name in state]
         fits = [name for name in shared if np.shape(state[name]) == views[name].shape]
-        for name in fits:
-            views[name][...] = state[name]
+        for name, array in [(name, fitting(views[name], state[name], name, "state")) for name in fits]:
+            views[name][...] = array
         return LoadReport(tuple(fits), tuple(name for name in views if name not in state),
                           tuple(name for name in state if name not in views),
                           tuple(name for name in shared if name not in fits))
@@ -153,6 +156,8 @@ class ModelState:
             If number or shapes do not match; then nothing is changed.
         """
         views = self.named_parameters()
+        if not isinstance(weights, (list, tuple)):
+            raise TypeError(f"weights: expected a list of arrays, such as get_weights gives, got {describe(weights)}")
         if len(weights) != len(views):
             raise ValueError(f"weights: expected {len(views)} arrays ({', '.join(views)}), "
                              f"got {len(weights)}")

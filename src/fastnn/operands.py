@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -14,6 +15,8 @@ DType = np.dtype | type | str  # what np.dtype takes, as it is used here
 
 PAD = 16  # elements: the last axis of every array inside is padded to whole vectors of any instruction set
 ALIGN = 64  # bytes
+MOST_PIXELS = 2 ** 20  # of a size or a distance of windows: products of a few of them are no overflow
+MOST_NUMBERS = 2 ** 40  # of an array, or of a layer's output for a sample: bytes of a few of them are no overflow
 
 
 class Space(IntEnum):
@@ -132,6 +135,7 @@ class Layout:
 
     def add(self, name: str, shape: tuple[int, ...], **settings) -> Segment:
         """Append a segment; `settings` are its other fields."""
+        check_size(name, shape)
         strides = strides_of(shape, self.dtype)
         segment = Segment(name, shape, strides, self.size, **settings)
         self.size += segment.n_elements
@@ -165,9 +169,27 @@ class Layout:
         return {name: segment.view(vector) for name, segment in self.segments.items()}
 
 
+def check_size(name: str, shape: tuple[int | None, ...]) -> None:
+    """Refuse what no machine has room for, before its sizes overflow."""
+    if math.prod(n or 1 for n in shape) > MOST_NUMBERS:
+        raise ValueError(f"{name} must have at most 2**{MOST_NUMBERS.bit_length() - 1} numbers, got shape "
+                         f"{reprlib.repr(shape)}")
+
+
 def aligned_zeros(size: int, dtype: DType) -> np.ndarray:
-    """A 64-byte aligned vector of zeros."""
+    """A 64-byte aligned vector of zeros.
+
+    Raises
+    ------
+    MemoryError
+        If there is no room for it.
+    """
     dtype = np.dtype(dtype)
-    raw = np.zeros(size * dtype.itemsize + ALIGN, np.uint8)
+    bytes_ = size * dtype.itemsize + ALIGN
+    try:
+        raw = np.zeros(bytes_, np.uint8)
+    except (MemoryError, ValueError):  # what NumPy says of more than there are addresses
+        raise MemoryError(f"no room for {bytes_ / 2 ** 30:,.0f} GiB: the layers are too wide, or there are too many "
+                          "rows or steps in a batch") from None
     start = -raw.ctypes.data % ALIGN
     return raw[start:start + size * dtype.itemsize].view(dtype)

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import checks
 from .backends import Memory
+from .checks_arrays import as_real_array, first_entry, place
 from .program import Layout, aligned_zeros
 
 Arrays = dict[str, np.ndarray]
@@ -126,9 +127,33 @@ def assign(views: Mapping[str, np.ndarray], values: Mapping[str, Any], source: s
                          f"{', '.join(missing)} are missing")
     for name in values:
         checks.lookup(source, name, views)
-    arrays = {name: np.asarray(values[name]) for name in views}
-    for name, view in views.items():
-        if arrays[name].shape != view.shape:
-            raise ValueError(f"{source}: expected {name} of shape {view.shape}, got {arrays[name].shape}")
+    arrays = {name: fitting(view, values[name], name, source) for name, view in views.items()}
     for name, view in views.items():
         view[...] = arrays[name]
+
+
+def filled(value: Any, view: np.ndarray) -> Any:
+    """A number as an array of the view's shape; arrays stay what they are, so that wrong shapes are seen."""
+    return value if np.ndim(value) else np.full(view.shape, value)
+
+
+def fitting(view: np.ndarray, value: Any, name: str, source: str) -> np.ndarray:
+    """`value` as an array of the view's shape and dtype, for it to take.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no array of numbers, has another shape, or numbers that are finite and too large for the dtype.
+    """
+    array = as_real_array(value, f"{source}: {name}", f"an array of numbers of shape {view.shape}", "give it numbers")
+    if array.shape != view.shape:
+        raise ValueError(f"{source}: expected {name} of shape {view.shape}, got {array.shape}")
+    if array.dtype == view.dtype:
+        return array
+    with np.errstate(over="ignore", under="ignore"):
+        converted = array.astype(view.dtype)
+    if array.dtype.kind == "f" and (lost := np.isfinite(array) & ~np.isfinite(converted)).any():
+        position = first_entry(lost)
+        raise ValueError(f"{source}: {place(name, position)[0]} is {array[position]:g}, too large for "
+                         f"{view.dtype}; take dtype='float64'")
+    return converted

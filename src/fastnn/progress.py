@@ -8,7 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
+import numpy as np
+
 from .callback_base import Callback, Logs
+from .checks_arrays import describe
 
 
 class ProgressBar(Callback):
@@ -35,8 +38,8 @@ class ProgressBar(Callback):
     redraw = 0.1  # seconds between two drawings
 
     def __init__(self, verbose: int = 1) -> None:
-        if verbose not in (0, 1, 2):
-            raise ValueError(f"verbose: expected 0, 1 or 2, got {verbose!r}")
+        if not isinstance(verbose, (int, np.integer)) or verbose not in (0, 1, 2):
+            raise ValueError(f"verbose: expected 0, 1 or 2, got {describe(verbose)}")
         self.verbose = int(verbose)
         self.bar: Bar | None = None
         self.live = False

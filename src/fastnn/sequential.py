@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from . import checks
 from .graph import Graph
 from .layers import Layer, from_config, to_config
 from .layers.tensor import Tensor
@@ -51,7 +52,10 @@ class Sequential(Model):
 
     def __init__(self, layers: Sequence[Layer], input_shape: tuple[int | None, ...], dtype: Any = "float32",
                  seed: int = 0) -> None:
-        layers = list(layers)
+        try:
+            layers = list(layers)
+        except TypeError:
+            raise TypeError(f"layers: expected a list of fastnn layers, got {checks.describe(layers)}") from None
         if not layers:
             raise ValueError("layers: expected at least one layer, got none")
         for layer in layers:

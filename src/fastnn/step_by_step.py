@@ -12,7 +12,7 @@ from . import bundles, checks
 from .backends import Pass, Run
 from .compilation import DX_SLOT, OUTPUT_SLOT, SLOTS, TARGET_SLOT, X_SLOT, Compiled, Entry
 from .inference import bind
-from .parameters import Numbers
+from .parameters import Numbers, fitting
 from .turns import Turn
 
 
@@ -23,6 +23,7 @@ class StepByStep:
     _numbers: Numbers
     dtype: np.dtype
     seed: int
+    output_names: list[str]
     optimizer: Any
     update_count: int
     _training: Turn
@@ -117,13 +118,14 @@ class StepByStep:
                                "backward")
         _, run, X, frozen, _ = self._pending
         n, graph = bundles.n_rows(X), self._compiled.graph
-        given = tuple(dy) if isinstance(dy, (tuple, list)) and len(graph.outputs) > 1 else (dy,)
-        shapes = [y.shape for y in bundles.parts(self._empty_outputs(X))]  # type: ignore[attr-defined]
+        accumulate = checks.boolean("accumulate", accumulate)
+        names = self.output_names
+        given = bundles.in_order("dy", dy, names) if len(names) > 1 else [dy]
+        outputs = bundles.parts(self._empty_outputs(X))  # type: ignore[attr-defined]
         bound = []
-        for i, (array, shape) in enumerate(zip(given, shapes, strict=True)):
-            array = np.ascontiguousarray(array, self.dtype)
-            if array.shape != shape:
-                raise ValueError(f"dy: expected an array of the output's shape {shape}, got {array.shape}")
+        for i, (array, output) in enumerate(zip(given, outputs, strict=True)):
+            name = f"dy[{names[i]!r}]" if len(names) > 1 else "dy"
+            array = np.ascontiguousarray(fitting(output, array, "an array of the output", name))
             run.bind(TARGET_SLOT + SLOTS * i, array)
             bound.append(array)  # alive until the ops have run
         dx = tuple(None if self._compiled.tokens(tensor) else np.empty(x.shape, self.dtype)

@@ -12,6 +12,7 @@ import numpy as np
 from . import backends, bundles, checks
 from .backends import Halt, Pass, permutation
 from .bundles import Bundle
+from .callback_base import list_of_callbacks
 from .callbacks import Callback, CallbackList, ProgressBar
 from .checkpoints import Checkpoint, Keeper, describe_data, make_keeper
 from .class_weights import with_class_weight
@@ -109,14 +110,13 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
     model._compiled.warn_of_changes()
     epochs = checks.positive_int("epochs", epochs)
     shuffle = checks.boolean("shuffle", shuffle)
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose: expected 0, 1 or 2, got {verbose!r}")
+    bar = ProgressBar(verbose)
     keeper = make_keeper(checkpoint, checkpoint_every, resume)
     with model._training.whole():
         validation = _validation(model, validation_data, validation_split)
-        callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
-        if verbose:
-            callbacks.append(ProgressBar(verbose))
+        callbacks = list_of_callbacks(callbacks)
+        if bar.verbose:
+            callbacks.append(bar)
         if y is None:
             if validation_split or sample_weight is not None:
                 raise ValueError("y: expected with validation_split and sample_weight; "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import reprlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -45,12 +46,13 @@ __all__ = ["Halt", "Memory", "Pass", "Run", "backend", "get_num_threads", "info"
            "native", "set_num_threads", "use_backend", "use_isa"]
 
 _NAMES = ("native", "numpy")
+MOST_THREADS = 256  # of the core
 _isa_reason = "the best that this machine runs"
 
 
 def _checked(name: str, source: str) -> str:
-    if name not in _NAMES:
-        raise ValueError(f"{source}: expected 'native' or 'numpy', got {name!r}")
+    if not isinstance(name, str) or name not in _NAMES:
+        raise ValueError(f"{source}: expected 'native' or 'numpy', got {reprlib.repr(name)}")
     if name == "native" and native is None:
         raise ValueError(f"{source}: there is no native backend here ({native_error}); reinstall fastnn-cpu "
                          "with a C compiler at hand (FASTNN_REQUIRE_NATIVE=1 shows why it fails), or use "
@@ -223,9 +225,9 @@ def set_num_threads(n: int) -> None:
     >>> fnn.set_num_threads(before)
     """
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"set_num_threads: expected a whole number of at least 1, got {n!r}")
+        raise ValueError(f"set_num_threads: expected a whole number of at least 1, got {reprlib.repr(n)}")
     if native:
-        native.core.set_max_threads(int(n))
+        native.core.set_max_threads(min(int(n), MOST_THREADS))
 
 
 def at_most_threads(n: int | None) -> AbstractContextManager[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -363,7 +364,7 @@ def select_isa(name: str, source: str) -> None:
         built = isinstance(name, str) and name in dict(core.isas())
         why = ", which this machine does not run" if built else ""
         raise ValueError(f"{source}: expected an instruction set that this machine runs ({options}), "
-                         f"got {name!r}{why}")
+                         f"got {reprlib.repr(name)}{why}")
 
 
 def vector_function(name: str, x: np.ndarray, y: np.ndarray) -> None:

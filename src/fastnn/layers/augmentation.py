@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import checks
+from ..operands import MOST_PIXELS
 from ..program import Builder, Operand
 from .base import Vectors
 from .noise import RandomLayer
@@ -125,9 +126,9 @@ class RandomShift(Augmentation):
     def __init__(self, height: int = 2, width: int = 2, fill: float = 0.0, seed: int | None = None, *,
                  name: str | None = None) -> None:
         super().__init__(seed, name)
-        self.height = checks.positive_int("height", height, minimum=0)
-        self.width = checks.positive_int("width", width, minimum=0)
-        self.fill = float(fill)
+        self.height = checks.positive_int("height", height, 0, MOST_PIXELS)
+        self.width = checks.positive_int("width", width, 0, MOST_PIXELS)
+        self.fill = checks.finite_float("fill", fill)
 
     def change(self, gradient: bool) -> dict[str, Any]:
         return {"most_y": self.height, "most_x": self.width, "fill": self.fill, "gradient": int(gradient)}
@@ -170,7 +171,7 @@ class RandomRotation(Augmentation):
                  name: str | None = None) -> None:
         super().__init__(seed, name)
         self.degrees = checks.positive_float("degrees", degrees, allow_zero=True)
-        self.fill = float(fill)
+        self.fill = checks.finite_float("fill", fill)
 
     def change(self, gradient: bool) -> dict[str, Any]:
         return {"most": math.radians(self.degrees), "fill": self.fill, "gradient": int(gradient)}

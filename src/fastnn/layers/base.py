@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..activations import Choice
 from ..checks_arrays import describe
 from ..program import Builder, Layout, Operand, Segment
@@ -92,7 +93,7 @@ class Layer:
     state_rows: int | None = None  # rows of every batch, where it carries a state from one to the next
 
     def __init__(self, name: str | None = None) -> None:
-        self.given_name = name
+        self.given_name = checks.optional_name("name", name)
         self.trainable = True
         self.name = name or WORDS.sub("_", type(self).__name__).lower()
         self.segments: dict[str, Segment] = {}

@@ -40,17 +40,18 @@ class Convolution(Layer):
 
     layouts = ("lanes",)
     axes = 2
+    takes_filters = True  # rather than having some for each channel
     forward_op, input_op = "conv_forward", "conv_backward_input"
     parameters_op = "conv_backward_parameters"
 
-    def __init__(self, filters: int | None, kernel_size: Any, strides: Any, zeros: Any, dilation_rate: Any,
+    def __init__(self, filters: int, kernel_size: Any, strides: Any, zeros: Any, dilation_rate: Any,
                  groups: int, activation: object, use_bias: bool = True,
                  kernel_initializer: str | Initializer = "glorot_uniform",
                  kernel_regularizer: str | Regularizer | dict | None = None,
                  bias_regularizer: str | Regularizer | dict | None = None,
                  kernel_constraint: str | Constraint | dict | None = None, name: str | None = None) -> None:
         super().__init__(name)
-        self.filters = None if filters is None else checks.positive_int("filters", filters)
+        self.filters = checks.positive_int("filters", filters) if self.takes_filters else 0
         self.kernel_size = sizes("kernel_size", kernel_size, self.axes)
         self.strides = sizes("strides", strides, self.axes)
         self.padding = padding(zeros, self.axes)
@@ -92,7 +93,6 @@ class Convolution(Layer):
 
     def n_filters(self, channels: int) -> int:
         """Channels of the output."""
-        assert self.filters is not None
         return self.filters
 
     def sizes_after(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -241,10 +241,12 @@ class DepthwiseConv2D(Convolution):
     ((3, 3, 1, 5), (8, 8, 5))
     """
 
+    takes_filters = False
+
     def __init__(self, kernel_size: int | tuple[int, int], strides: int | tuple[int, int] = 1, padding: Any = "valid",
                  depth_multiplier: int = 1, dilation_rate: int | tuple[int, int] = 1, activation: object = None,
                  **settings: Any) -> None:
-        super().__init__(None, kernel_size, strides, padding, dilation_rate, 1, activation, **settings)
+        super().__init__(0, kernel_size, strides, padding, dilation_rate, 1, activation, **settings)
         self.depth_multiplier = checks.positive_int("depth_multiplier", depth_multiplier)
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:

@@ -60,9 +60,10 @@ class Reshape(Layer):
     def __init__(self, shape: tuple[int, ...], *, name: str | None = None) -> None:
         super().__init__(name)
         self.shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-        if list(self.shape).count(-1) > 1:
+        known = checks.shape_tuple("shape", [1 if isinstance(n, int) and n == -1 else n for n in self.shape])
+        self.shape = tuple(-1 if isinstance(n, int) and n == -1 else k for n, k in zip(self.shape, known, strict=True))
+        if self.shape.count(-1) > 1:
             raise ValueError(f"shape: expected at most one -1, got {shape!r}")
-        checks.shape_tuple("shape", tuple(1 if n == -1 else n for n in self.shape))
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
         n, known = math.prod(shape), math.prod(k for k in self.shape if k != -1)

@@ -160,7 +160,7 @@ class MinMax(AdaptedLayer):
 
     def __init__(self, low: float = 0.0, high: float = 1.0, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.low, self.high = float(low), float(high)
+        self.low, self.high = checks.finite_float("low", low), checks.finite_float("high", high)
         if not (math.isfinite(self.high - self.low) and self.low < self.high):
             raise ValueError(f"low, high: expected finite numbers, low < high, got {low!r} and {high!r}")
 

@@ -22,7 +22,7 @@ class RandomLayer(Layer):
 
     def __init__(self, seed: int | None, name: str | None) -> None:
         super().__init__(name)
-        self.seed = None if seed is None else checks.positive_int("seed", seed, minimum=0)
+        self.seed = None if seed is None else checks.seed(seed)
 
     layouts: tuple[str, ...] = ("rows", "time")
 

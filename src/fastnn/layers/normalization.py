@@ -242,7 +242,9 @@ class LayerNorm(_SampleNorm):
     def __init__(self, epsilon: float = 1e-3, axis: int | tuple[int, ...] = -1, *, center: bool = True,
                  scale: bool = True, name: str | None = None) -> None:
         super().__init__(epsilon, center, scale, name)
-        self.axis = tuple(axis) if isinstance(axis, (tuple, list)) else axis
+        axes = tuple(checks.positive_int("axis", a, minimum=-4, maximum=3)
+                     for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+        self.axis = axes if isinstance(axis, (tuple, list)) else axes[0]
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
@@ -301,7 +303,9 @@ class GroupNorm(_SampleNorm):
     def __init__(self, groups: int = 32, epsilon: float = 1e-3, *, center: bool = True, scale: bool = True,
                  name: str | None = None) -> None:
         super().__init__(epsilon, center, scale, name)
-        self.given_groups = -1 if groups == -1 else checks.positive_int("groups", groups)
+        self.given_groups = checks.positive_int("groups", groups, minimum=-1)
+        if not groups:
+            raise ValueError("groups must be a divisor of the number of channels, or -1 for as many, got 0")
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
         if len(shape) != 3:

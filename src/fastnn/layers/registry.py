@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import checks
 from .base import Layer
 
 LAYERS: dict[str, type[Layer]] = {}  # filled by the package, once it has imported them all
@@ -36,7 +37,8 @@ def from_config(config: dict[str, Any]) -> Layer:
     Flatten(name='rows')
     """
     arguments = dict(config)
-    cls, trainable = LAYERS[arguments.pop("class")], arguments.pop("trainable", True)
+    cls = checks.lookup("class of a layer", arguments.pop("class", None), LAYERS)  # type: ignore[arg-type]
+    trainable = arguments.pop("trainable", True)
     layer = cls(**arguments)
     layer.trainable = trainable
     return layer

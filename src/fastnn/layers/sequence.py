@@ -226,7 +226,7 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.mask_value = float(mask_value)
+        self.mask_value = checks.finite_float("mask_value", mask_value)
 
     def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
         if len(shape) != 2:

@@ -70,7 +70,7 @@ def Input(shape: Any, name: str | None = None) -> Tensor:
     >>> model.output_shape
     (3,)
     """
-    return Tensor(input_shape("shape", shape), name=name or "")
+    return Tensor(input_shape("shape", shape), name=checks.optional_name("name", name) or "")
 
 
 def input_shape(name: str, shape: Any) -> Shape:

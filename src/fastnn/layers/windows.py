@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .. import checks
+from ..checks_arrays import describe
+from ..operands import MOST_PIXELS
 
 Pair = tuple[int, int]
 Padding = str | tuple[Pair, ...]
@@ -21,8 +23,8 @@ def sizes(name: str, value: Any, axes: int) -> tuple[int, ...]:
     """
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
     if len(values) != axes:
-        raise ValueError(f"{name}: expected one number or {axes}, got {value!r}")
-    return tuple(checks.positive_int(name, n) for n in values)
+        raise ValueError(f"{name}: expected one number or {axes}, got {describe(value)}")
+    return tuple(checks.positive_int(name, n, maximum=MOST_PIXELS) for n in values)
 
 
 def padding(value: Any, axes: int) -> Padding:
@@ -38,12 +40,12 @@ def padding(value: Any, axes: int) -> Padding:
         return checks.choice("padding", value, ("valid", "same"))
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
     if len(values) != axes:
-        raise ValueError(f"{expected}, got {value!r}")
+        raise ValueError(f"{expected}, got {describe(value)}")
     pairs = [tuple(v) if isinstance(v, (tuple, list)) else (v, v) for v in values]
     if any(len(p) != 2 for p in pairs):
-        raise ValueError(f"{expected}, got {value!r}")
-    return tuple((checks.positive_int("padding", before, 0), checks.positive_int("padding", after, 0))
-                 for before, after in pairs)
+        raise ValueError(f"{expected}, got {describe(value)}")
+    return tuple((checks.positive_int("padding", before, 0, MOST_PIXELS),
+                  checks.positive_int("padding", after, 0, MOST_PIXELS)) for before, after in pairs)
 
 
 class Axis(NamedTuple):

@@ -105,9 +105,7 @@ class MultiClassHinge(OutputsLoss):
                  ignore_label: int | None = None, outputs: str = "sum", reduction: str = "mean") -> None:
         super().__init__(outputs=outputs, reduction=reduction)
         self.margin = checks.positive_float("margin", margin)
-        if power not in (1, 2):
-            raise ValueError(f"power: expected 1 or 2, got {power!r}")
-        self.power = int(power)
+        self.power = checks.positive_int("power", power, maximum=2)
         self.variant = checks.choice("variant", variant, ("weston_watkins", "crammer_singer"))
         self.ignore_label = as_ignore_label(ignore_label)
 

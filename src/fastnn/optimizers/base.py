@@ -90,7 +90,8 @@ class Optimizer:
         if isinstance(self.learning_rate, Schedule):
             return self.learning_rate.rates(np.arange(first, first + n, dtype=np.float64))
         if callable(self.learning_rate):
-            return np.array([self.learning_rate(first + i) for i in range(n)], np.float64)
+            return np.array([checks.positive_float(f"learning_rate({i})", self.learning_rate(i), True, True)
+                             for i in range(first, first + n)])
         return np.full(n, self.learning_rate, np.float64)
 
     def momenta(self, first: int, n: int) -> np.ndarray:

@@ -112,7 +112,7 @@ def loss_surface(model: Any, X: Any, y: Any, *, span: float = 1.0, resolution: i
     bound = copy.bind(X, y)
     parameters = copy.named_parameters()
     origin = {name: array.copy() for name, array in parameters.items()}
-    rng = np.random.default_rng(checks.positive_int("seed", seed, minimum=0))
+    rng = np.random.default_rng(checks.seed(seed))
     first, second = ({name: _direction(w, rng) for name, w in origin.items()} for _ in range(2))
     at = np.linspace(-span, span, resolution)
     losses = np.empty((resolution, resolution))

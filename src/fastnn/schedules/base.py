@@ -15,6 +15,7 @@ import numpy as np
 from .. import checks
 
 SCHEDULES: dict[str, type[Schedule]] = {}
+LEAST_UPDATES = 1e-6  # of anything that is measured in them: shares of less overflow
 
 
 class Schedule:
@@ -64,11 +65,19 @@ class Schedule:
 
     def _check(self, *names: str, allow_zero: bool = False) -> None:
         for name in names:
-            value = checks.positive_float(name, getattr(self, name), allow_zero)
+            value = checks.positive_float(name, getattr(self, name), allow_zero, wide=True)
             object.__setattr__(self, name, value)
 
+    def _check_updates(self, *names: str) -> None:
+        """Numbers of updates, of which a share may be meant; so few that nothing could happen are a mistake."""
+        self._check(*names)
+        for name in names:
+            if getattr(self, name) < LEAST_UPDATES:
+                raise ValueError(f"{name} must be a number of updates of at least {LEAST_UPDATES:g}, got "
+                                 f"{getattr(self, name)!r}")
 
-def get(schedule: float | Schedule | Mapping[str, Any] | Callable[[int], float],
+
+def get(schedule: float | Schedule | Mapping[str, Any] | Callable[[int], float], name: str = "learning_rate",
         ) -> float | Schedule | Callable[[int], float]:
     """A learning rate from what stands for it: a number, a schedule, its ``get_config()``, a function.
 
@@ -80,10 +89,10 @@ def get(schedule: float | Schedule | Mapping[str, Any] | Callable[[int], float],
     """
     if isinstance(schedule, Mapping):
         settings = {k: get(v) if isinstance(v, Mapping) else v for k, v in schedule.items() if k != "name"}
-        return checks.lookup("schedule", schedule.get("name", ""), SCHEDULES)(**settings)
+        return checks.lookup(f"{name}: schedule", schedule.get("name", ""), SCHEDULES)(**settings)
     if callable(schedule):
         return schedule
-    return checks.positive_float("learning_rate", schedule)
+    return checks.positive_float(name, schedule, wide=True)
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ class WarmUp(Schedule, name="warm_up"):
 
     def __post_init__(self) -> None:
         checks.positive_int("updates", self.updates)
-        schedule = get(self.schedule)
+        schedule = get(self.schedule, "schedule")
         if not isinstance(schedule, Schedule):
             if callable(schedule):
                 raise TypeError("schedule: expected a number or a Schedule, got a function; subclass "

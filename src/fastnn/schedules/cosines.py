@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,8 @@ class CosineDecay(Schedule, name="cosine"):
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check("rate", "total")
+        self._check("rate")
+        self._check_updates("total")
         self._check("final", allow_zero=True)
 
     def rates(self, updates: np.ndarray) -> np.ndarray:
@@ -74,7 +76,8 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check("rate", "period", "multiplier")
+        self._check("rate", "multiplier")
+        self._check_updates("period")
         self._check("final", allow_zero=True)
         if self.multiplier < 1:
             raise ValueError(f"multiplier: expected at least 1, got {self.multiplier!r}")
@@ -131,7 +134,13 @@ class OneCycle(Schedule, name="one_cycle"):
         self._check("rate", "warm_up", "start_factor", "end_factor")
         checks.positive_int("total", self.total)
         checks.fraction("warm_up", self.warm_up)
+        if not math.isfinite(self.rate / self.start_factor / min(self.end_factor, 1.0)):
+            raise ValueError(f"start_factor, end_factor: expected a finite rate / start_factor / end_factor, got "
+                             f"{self.rate!r} / {self.start_factor!r} / {self.end_factor!r}")
         if self.momentum is not None:
+            if not isinstance(self.momentum, (tuple, list)) or len(self.momentum) != 2:
+                raise TypeError("momentum must be a pair of fractions, at the highest rate and at both ends, or None, "
+                                f"got {checks.describe(self.momentum)}")
             low, high = (checks.fraction("momentum", m) for m in self.momentum)
             object.__setattr__(self, "momentum", (low, high))
 

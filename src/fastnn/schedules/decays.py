@@ -61,7 +61,8 @@ class ConstantThenInverse(Schedule, name="constant_then_inverse"):
     tau: float
 
     def __post_init__(self) -> None:
-        self._check("rate", "tau")
+        self._check("rate")
+        self._check_updates("tau")
 
     def rates(self, updates: np.ndarray) -> np.ndarray:
         return self.rate * self.tau / np.maximum(updates, self.tau)
@@ -95,10 +96,12 @@ class ExponentialDecay(Schedule, name="exponential"):
     every: float = 1.0
 
     def __post_init__(self) -> None:
-        self._check("rate", "factor", "every")
+        self._check("rate", "factor")
+        self._check_updates("every")
 
     def rates(self, updates: np.ndarray) -> np.ndarray:
-        return self.rate * self.factor ** (updates / self.every)
+        with np.errstate(over="ignore"):  # a factor above 1 ends at infinity
+            return self.rate * self.factor ** (updates / self.every)
 
 
 @dataclass(frozen=True)
@@ -129,15 +132,19 @@ class StepDecay(Schedule, name="step"):
 
     def __post_init__(self) -> None:
         self._check("rate", "factor")
-        every = [checks.positive_int("every", n) for n in np.atleast_1d(self.every).tolist()]
+        given = self.every.tolist() if isinstance(self.every, np.ndarray) else self.every
+        every = [checks.positive_int("every", n) for n in (given if isinstance(given, (tuple, list)) else [given])]
+        if not every:
+            raise ValueError("every: expected the update of at least one step, got none")
         if every != sorted(every):
             raise ValueError(f"every: expected updates in rising order, got {self.every!r}")
-        object.__setattr__(self, "every", every[0] if np.ndim(self.every) == 0 else every)
+        object.__setattr__(self, "every", every if isinstance(given, (tuple, list)) else every[0])
 
     def rates(self, updates: np.ndarray) -> np.ndarray:
         steps = updates // self.every if isinstance(self.every, int) else \
             np.searchsorted(np.asarray(self.every), updates, side="right")
-        return self.rate * self.factor ** steps
+        with np.errstate(over="ignore"):  # a factor above 1 ends at infinity
+            return self.rate * self.factor ** steps
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,8 @@ class InverseSquareRootDecay(Schedule, name="inverse_square_root"):
     tau: float = 1.0
 
     def __post_init__(self) -> None:
-        self._check("rate", "tau")
+        self._check("rate")
+        self._check_updates("tau")
 
     def rates(self, updates: np.ndarray) -> np.ndarray:
         return self.rate / np.sqrt(1 + updates / self.tau)
@@ -199,7 +207,8 @@ class PolynomialDecay(Schedule, name="polynomial"):
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        self._check("rate", "total", "power")
+        self._check("rate", "power")
+        self._check_updates("total")
         self._check("final", allow_zero=True)
 
     def rates(self, updates: np.ndarray) -> np.ndarray:

@@ -10,6 +10,16 @@ from .base import elements
 WINDOW = "kernel_y kernel_x stride_y stride_x pad_y pad_x count_padding"
 
 
+def weighted(equation, x, rows, columns):
+    """The sums of einsum with weights of at least 0, of which a zero lets nothing through, not even NaN."""
+    finite = np.isfinite(x)
+    y = np.einsum(equation, np.where(finite, x, 0), rows, columns, optimize=True)
+    if not finite.all():
+        for value, seen in ((np.nan, np.isnan(x)), (np.inf, x == np.inf), (-np.inf, x == -np.inf)):
+            y[np.einsum(equation, seen.astype(rows.dtype), rows, columns, optimize=True) > 0] += value
+    return y
+
+
 def averages(size, small, settings):
     """The matrices that average along each axis, (h', h) and (w', w): y = rows x columns^T."""
     matrices = []
@@ -26,14 +36,14 @@ def averages(size, small, settings):
 def average_pool_forward(x, y, *, step, **settings):
     """y = the mean of each window; what lies outside is zero and counts where `count_padding`"""
     rows, columns = averages(x.shape[1:3], y.shape[1:3], settings)
-    y[...] = np.einsum("bhwc,yh,xw->byxc", x, rows, columns, optimize=True)
+    y[...] = weighted("bhwc,yh,xw->byxc", x, rows, columns)
 
 
 @op("dy -> dx", dims=WINDOW, lanes="dy dx", flops=elements("dx"))
 def average_pool_backward(dy, dx, *, step, **settings):
     """dx = the sum of dy / count over the windows that a pixel is in"""
     rows, columns = averages(dx.shape[1:3], dy.shape[1:3], settings)
-    dx[...] = np.einsum("byxc,yh,xw->bhwc", dy, rows, columns, optimize=True)
+    dx[...] = weighted("byxc,yh,xw->bhwc", dy, rows, columns)
 
 
 def overlap(n_from, n_to, pad):
@@ -69,11 +79,11 @@ def enlarging(n, factor, bilinear):
 def upsample_forward(x, y, *, factor_y, factor_x, bilinear, step):
     """y (B, h fy, w fx, c): the nearest pixel, or bilinear between four"""
     rows, columns = enlarging(x.shape[1], factor_y, bilinear), enlarging(x.shape[2], factor_x, bilinear)
-    y[...] = np.einsum("bhwc,yh,xw->byxc", x, rows, columns, optimize=True)
+    y[...] = weighted("bhwc,yh,xw->byxc", x, rows, columns)
 
 
 @op("dy -> dx", dims="factor_y factor_x bilinear", lanes="dy dx", flops=elements("dy", 6))
 def upsample_backward(dy, dx, *, factor_y, factor_x, bilinear, step):
     """dx = the sum of dy over what was read from a pixel, each with its weight"""
     rows, columns = enlarging(dx.shape[1], factor_y, bilinear), enlarging(dx.shape[2], factor_x, bilinear)
-    dx[...] = np.einsum("byxc,yh,xw->bhwc", dy, rows, columns, optimize=True)
+    dx[...] = weighted("byxc,yh,xw->bhwc", dy, rows, columns)
