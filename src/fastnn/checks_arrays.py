@@ -173,8 +173,8 @@ def read_array(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
-def as_real_array(value: Any, name: str, expected: str, hint: str) -> np.ndarray:
-    """Any array-like as an ndarray of numbers with rows, without a copy where it has none to make."""
+def as_any_array(value: Any, name: str, expected: str) -> np.ndarray:
+    """Any array-like as an ndarray, of whatever it holds, with rows: a sparse matrix or a masked entry is refused."""
     expected = f"{name} must be {expected}"
     if np.ma.is_masked(value):
         code, _ = place(name, np.argwhere(np.ma.getmaskarray(value))[0])
@@ -190,15 +190,30 @@ def as_real_array(value: Any, name: str, expected: str, hint: str) -> np.ndarray
         reason = "rows of different lengths" if ragged else f"{type(value).__name__}, which says: {error}"
         action = "make all rows equally long" if ragged else "make it an array in this machine's memory first"
         raise (ValueError if ragged else TypeError)(f"{expected}, got {reason}; {action}") from error
+    if not array.ndim and array.dtype.kind not in "buif":
+        raise TypeError(f"{expected}, got {_not_real(array, value, name, '')}")
+    if not array.ndim:
+        raise ValueError(f"{expected}, got the single value {describe(value)}")
+    return array
+
+
+def as_numbers(value: Any, name: str, expected: str, hint: str) -> np.ndarray:
+    """`as_any_array` of real numbers."""
+    array = as_any_array(value, name, expected)
     if array.dtype == object and hasattr(value, "dtypes") and \
             all(isinstance(item, numbers.Real) for item in array.flat):
         array = array.astype(np.float64)  # a pandas frame of nullable columns without a missing value
     if array.dtype.kind not in "buif":
-        raise TypeError(f"{expected}, got {_not_real(array, value, name, hint)}")
-    if not array.ndim:
-        raise ValueError(f"{expected}, got the single value {describe(value)}")
+        raise TypeError(f"{name} must be {expected}, got {_not_real(array, value, name, hint)}")
+    return array
+
+
+def as_real_array(value: Any, name: str, expected: str, hint: str) -> np.ndarray:
+    """Any array-like as an ndarray of numbers with at least one row, without a copy where it has none to make."""
+    array = as_numbers(value, name, expected, hint)
     if not array.size:
-        raise ValueError(f"{expected} with at least one row, got an empty array of shape {array.shape}")
+        raise ValueError(f"{name} must be {expected} with at least one row, got an empty array of shape "
+                         f"{array.shape}")
     return array
 
 

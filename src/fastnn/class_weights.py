@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import checks
-from .checks_arrays import describe
+from .checks_arrays import as_any_array, describe
 
 
 def balanced_weights(y: Any) -> dict[int, float]:
@@ -31,7 +31,7 @@ def balanced_weights(y: Any) -> dict[int, float]:
     >>> balanced_weights([0, 0, 0, 2])
     {0: 0.6666666666666666, 2: 2.0}
     """
-    labels = np.asarray(y)
+    labels = as_any_array(y, "y", "whole numbers of shape (n,)")
     if labels.ndim != 1 or labels.dtype.kind not in "iub" or not labels.size:
         raise ValueError(f"y: expected whole numbers of shape (n,), got {describe(y)}")
     classes, counts = np.unique(labels, return_counts=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import checks
+from .checks_arrays import as_numbers
 from .layers import Dense
 from .sequential import Sequential
 from .training import train_on_batch
@@ -69,7 +70,10 @@ def descend(function: Callable[[np.ndarray], tuple[float, Any]], start: Any, opt
     >>> way.points.tolist(), way.values.tolist()
     ([[1.0, -2.0], [0.5, -1.0], [0.25, -0.5]], [5.0, 1.25, 0.3125])
     """
-    start = np.array(start, np.float64)
+    if not callable(function):
+        raise TypeError("function: expected one of an array that gives (value, gradient), got "
+                        f"{checks.describe(function)}")
+    start = as_numbers(start, "start", "finite numbers of shape (n,)", "give it numbers").astype(np.float64)
     if start.ndim != 1 or not start.size or not np.isfinite(start).all():
         raise ValueError(f"start: expected finite numbers, shape (n,), got shape {start.shape}")
     steps = checks.positive_int("steps", steps, minimum=0)

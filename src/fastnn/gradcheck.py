@@ -264,7 +264,8 @@ def check_gradients(model: Any, X: Any, y: Any, sample_weight: Any = None, *, dt
     if samples is None:
         samples = SMALL_MODEL if sum(a.size for a in tensors.values()) <= SMALL_MODEL else SAMPLES
     settings = _Settings(step, tolerance, floor, checks.positive_int("samples", samples),
-                         None if directions is None else checks.positive_int("directions", directions), seed)
+                         None if directions is None else
+                         checks.positive_int("directions", directions, maximum=10 ** 6), seed)
     data, penalty, total = (_part(part, judged, exact, parameters, inputs, settings)
                             for part in ("data", "penalty", ""))
     steps = judged.step()

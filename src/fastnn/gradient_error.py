@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import checks
+from .checks_arrays import as_numbers
 from .gradcheck import bound_twice, table
 from .numerical import along
 
@@ -97,10 +98,11 @@ def gradient_error_curve(model: Any, X: Any, y: Any, sample_weight: Any = None, 
     >>> 1e-7 < curve.best[0] < 1e-3 and curve.best[1] < 1e-8
     True
     """
-    steps = np.logspace(-12, 0, 25) if steps is None else np.asarray(steps, np.float64)
+    steps = np.logspace(-12, 0, 25) if steps is None else \
+        as_numbers(steps, "steps", "a list of finite numbers above 0", "give it numbers").astype(np.float64)
     if steps.ndim != 1 or not steps.size or not (np.isfinite(steps) & (steps > 0)).all():
         raise ValueError("steps: expected a list of finite numbers above 0")
-    directions = checks.positive_int("directions", directions)
+    directions = checks.positive_int("directions", directions, maximum=10 ** 6)
     rng = np.random.default_rng(checks.seed(seed))
     judged, exact = bound_twice(model, checks.float_dtype("dtype", dtype), X, y, sample_weight)
     gradients = {name: np.array(g) for name, g in exact.gradients().items()}

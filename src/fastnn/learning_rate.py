@@ -126,6 +126,7 @@ def find_learning_rate(model: Model, X: Any, y: Any, batch_size: int = 32, epoch
     lowest, highest = checks.positive_float("lowest", lowest), checks.positive_float("highest", highest)
     if lowest >= highest:
         raise ValueError(f"lowest: expected less than highest={highest:g}, got {lowest:g}")
+    trials = checks.boolean("trials", trials)
     X, y, weight = model._checked(X, y, sample_weight)
     with model._training.whole(nests=True), _put_back(model) as start_afresh:
         start_afresh()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .backends import row_argmax
+from .checks_arrays import as_numbers, describe
 
 __all__ = ["accuracy", "binary_accuracy", "f1", "mae", "mse", "precision", "r2", "recall", "roc_auc",
            "top_k_accuracy"]
@@ -40,7 +41,7 @@ def accuracy(targets: Any, outputs: Any) -> float:
     >>> accuracy([2, 0], [[0.1, 0.2, 0.7], [0.2, 0.5, 0.3]])
     0.5
     """
-    targets, outputs = np.asarray(targets), np.asarray(outputs)
+    targets, outputs = _arrays(targets, outputs)
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         return binary_accuracy(targets, outputs)
     right = row_argmax(outputs) == _labels("accuracy", targets, outputs)
@@ -69,11 +70,11 @@ def top_k_accuracy(targets: Any, outputs: Any, k: int = 5) -> float:
     >>> top_k_accuracy([2, 0], [[0.1, 0.2, 0.7], [0.2, 0.5, 0.3]], k=2)
     0.5
     """
-    targets, outputs = np.asarray(targets), np.asarray(outputs)
+    targets, outputs = _arrays(targets, outputs)
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         raise ValueError(f"top_k_accuracy: expected at least two outputs per row, got shape {outputs.shape}; "
                          "try 'accuracy'")
-    labels = _labels("top_k_accuracy", targets, outputs).astype(np.intp)[..., np.newaxis]
+    labels = _known_labels("top_k_accuracy", targets, outputs)[..., np.newaxis]
     own = np.take_along_axis(outputs, labels, -1)
     ahead = ~(outputs <= own)  # so that NaN does not count as right
     ahead |= (outputs == own) & (np.arange(outputs.shape[-1]) < labels)
@@ -199,7 +200,7 @@ def roc_auc(targets: Any, outputs: Any) -> float:
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    targets, outputs = np.asarray(targets), np.asarray(outputs)
+    targets, outputs = _arrays(targets, outputs)
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         targets, outputs = _entries("roc_auc", targets, outputs)
         return _binary_auc(targets > 0.5, outputs)
@@ -291,6 +292,15 @@ def r2(targets: Any, outputs: Any) -> float:
     return float(np.where(total != 0, 1 - residual, scores).mean())
 
 
+def _arrays(targets: Any, outputs: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays of numbers; outputs with at least one column."""
+    targets = as_numbers(targets, "targets", "an array of numbers", "encode classes as whole numbers 0..k-1")
+    outputs = as_numbers(outputs, "outputs", "an array of numbers", "give it what model.predict gives")
+    if not outputs.size and len(outputs):
+        raise ValueError(f"outputs must be an array with at least one column, got {describe(outputs)}")
+    return targets, outputs
+
+
 def _refuse(name: str, targets: np.ndarray, outputs: np.ndarray) -> ValueError:
     if not outputs.size:
         return ValueError(f"{name}: expected at least one row, got outputs of shape {outputs.shape}")
@@ -311,9 +321,17 @@ def _labels(name: str, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     raise _refuse(name, targets, outputs)
 
 
+def _known_labels(name: str, targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """The labels, each with an output of its own."""
+    labels, k = _labels(name, targets, outputs).astype(np.intp), outputs.shape[-1]
+    if labels.min() < 0 or labels.max() >= k:
+        raise ValueError(f"{name}: expected labels from 0 to {k - 1}, got labels from {labels.min()} to "
+                         f"{labels.max()}; the model needs an output for each class")
+    return labels
+
+
 def _entries(name: str, targets: Any, outputs: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both flat; the shapes may differ by axes of size 1, and would broadcast against each other."""
-    targets, outputs = np.asarray(targets), np.asarray(outputs)
     if not outputs.size or targets.size != outputs.size or len(targets) != len(outputs):
         raise _refuse(name, targets, outputs)
     return targets.reshape(-1), outputs.reshape(-1)
@@ -321,7 +339,7 @@ def _entries(name: str, targets: Any, outputs: Any) -> tuple[np.ndarray, np.ndar
 
 def _values(name: str, targets: Any, outputs: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both in one shape; labels as one-hot rows."""
-    targets, outputs = np.asarray(targets), np.asarray(outputs)
+    targets, outputs = _arrays(targets, outputs)
     if targets.size == outputs.size and outputs.size and len(targets) == len(outputs):
         return targets.reshape(outputs.shape), outputs
     if outputs.ndim > 1 and targets.dtype.kind in "iu":
@@ -339,7 +357,7 @@ def _has_several_classes(targets: np.ndarray, outputs: np.ndarray) -> bool:
 def _counts(name: str, targets: Any, outputs: Any,
             threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each class: rows rightly decided for it, rows decided for it, rows in it."""
-    targets, outputs = np.asarray(targets), np.asarray(outputs)
+    targets, outputs = _arrays(targets, outputs)
     if outputs.ndim < 2 or outputs.shape[-1] == 1:
         targets, outputs = (array[:, np.newaxis] for array in _entries(name, targets, outputs))
         in_columns = True
@@ -350,11 +368,8 @@ def _counts(name: str, targets: Any, outputs: Any,
         axes = tuple(range(outputs.ndim - 1))
         return (decisions & members).sum(axis=axes), decisions.sum(axis=axes), members.sum(axis=axes)
     k = outputs.shape[-1]
-    labels = _labels(name, targets, outputs).astype(np.intp).reshape(-1)
+    labels = _known_labels(name, targets, outputs).reshape(-1)
     decided_for = outputs.argmax(-1).reshape(-1)
-    if labels.min() < 0 or labels.max() >= k:
-        raise ValueError(f"{name}: expected labels from 0 to {k - 1}, got labels from {labels.min()} to "
-                         f"{labels.max()}; the model needs an output for each class")
     hits, decided, present = (np.bincount(rows, minlength=k)
                               for rows in (labels[labels == decided_for], decided_for, labels))
     occurs = np.arange(k) == 1 if k == 2 else decided + present > 0

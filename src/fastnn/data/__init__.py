@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
+from ..checks_arrays import as_any_array
 
 __all__ = ["load_digits", "load_mnist", "read_idx", "train_test_split"]
 
@@ -77,7 +78,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     ...     read_idx(path)
     array([5, 0, 4], dtype=uint8)
     """
-    with open(path, "rb") as file:
+    with open(checks.file_path("path", path), "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if not zipped:
@@ -137,7 +138,7 @@ def load_mnist(folder: str | os.PathLike[str]) -> dict[str, tuple[np.ndarray, np
     >>> parts = load_mnist("/data/mnist")              # doctest: +SKIP
     >>> X, y = parts["train"]                          # doctest: +SKIP
     """
-    folder = Path(folder)
+    folder = Path(checks.file_path("folder", folder))
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: expected a folder with MNIST's files, "
                                 f"got {'a file' if folder.exists() else 'nothing of that name'}")
@@ -183,8 +184,8 @@ def train_test_split(X: np.ndarray, y: np.ndarray, test: float | int = 0.2, seed
     >>> len(X_train), len(X_test)
     (1438, 359)
     """
-    X, y = np.asarray(X), np.asarray(y)
-    n = len(X)
+    X, y = (as_any_array(value, name, "an array of rows") for value, name in ((X, "X"), (y, "y")))
+    n, seed, stratify = len(X), checks.seed(seed), checks.boolean("stratify", stratify)
     checks.check_same_length(n, y, "y")
     if isinstance(test, (float, np.floating)):
         n_test = round(checks.fraction("test", test) * n)

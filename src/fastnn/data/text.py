@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import checks
+from ..checks_arrays import as_any_array
+from ..checks_sequences import as_tokens
 
 __all__ = ["Vocabulary", "read_text", "windows"]
 
@@ -33,6 +35,8 @@ class Vocabulary:
     """
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"text: expected a string, got {checks.describe(text)}")
         self.characters = "".join(sorted(set(text)))
         self._codes = np.array([ord(c) for c in self.characters], np.uint32)
 
@@ -47,6 +51,8 @@ class Vocabulary:
         ValueError
             If there is a character that is not among those known.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"text: expected a string, got {checks.describe(text)}")
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         tokens = np.searchsorted(self._codes, codes)
         wrong = self._codes[np.minimum(tokens, len(self) - 1)] != codes
@@ -57,7 +63,9 @@ class Vocabulary:
 
     def decode(self, tokens: np.ndarray | list[int]) -> str:
         """The text of tokens."""
-        return "".join(self.characters[i] for i in tokens)
+        array = as_any_array(tokens, "tokens", f"a list of whole numbers 0..{len(self) - 1}").reshape(1, -1)
+        known = as_tokens(array, (None,), len(self), "tokens")[0] if array.size else []
+        return "".join(self.characters[i] for i in known)
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -68,7 +76,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     ValueError
         If the file is not UTF-8, or empty.
     """
-    content = Path(path).read_bytes()
+    content = Path(checks.file_path("path", path)).read_bytes()
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -100,6 +108,9 @@ def windows(tokens: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     >>> X.tolist(), y.tolist()
     ([[0, 1, 2], [3, 4, 5]], [[1, 2, 3], [4, 5, 6]])
     """
+    tokens = as_any_array(tokens, "tokens", "a sequence of shape (n,)")
+    if tokens.ndim != 1:
+        raise ValueError(f"tokens must be a sequence of shape (n,), got {checks.describe(tokens)}")
     n = (len(tokens) - 1) // checks.positive_int("steps", steps)
     if n < 1:
         raise ValueError(f"tokens: expected more than steps={steps} of them, got {len(tokens)}")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+from .. import checks
+
 PARTIAL = ".partial"  # how the names of files end that are still being written
 
 
@@ -37,7 +39,7 @@ def replacing(path: str | os.PathLike) -> Iterator[BinaryIO]:
     ...     print(file.read(), os.listdir())
     one ['notes.txt']
     """
-    path = os.fsdecode(path)
+    path = checks.file_path("path", path)
     partial = f"{path}.{os.getpid()}-{threading.get_ident()}{PARTIAL}"
     try:
         with open(partial, "wb") as file:

@@ -21,6 +21,7 @@ from zlib import crc32
 
 import numpy as np
 
+from .. import checks
 from .atomic import replacing
 
 FORMAT_VERSION = 2
@@ -98,7 +99,7 @@ def read(path: str | os.PathLike, kinds: Collection[str]) -> Record:
     OSError
         If it cannot be read at all.
     """
-    with open(path, "rb") as file:
+    with open(checks.file_path("path", path), "rb") as file:
         try:
             size = os.fstat(file.fileno()).st_size
             description, entries = _read_header(file, size)

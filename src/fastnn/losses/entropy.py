@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checks_arrays import describe
+from ..checks_arrays import as_numbers, describe
 
 
 class EntropyDecomposition(NamedTuple):
@@ -76,7 +76,7 @@ def entropy_decomposition(p: Any, q: Any) -> EntropyDecomposition:
 
 
 def _distribution(name: str, value: Any) -> np.ndarray:
-    array = np.asarray(value, np.float64)
+    array = as_numbers(value, name, "distributions of shape (n,) or (rows, n)", "give it numbers").astype(np.float64)
     expected = f"{name}: expected distributions of shape (n,) or (rows, n)"
     if array.ndim not in (1, 2) or not array.size:
         raise ValueError(f"{expected}, got {describe(value)}")

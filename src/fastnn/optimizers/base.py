@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -90,8 +91,11 @@ class Optimizer:
         if isinstance(self.learning_rate, Schedule):
             return self.learning_rate.rates(np.arange(first, first + n, dtype=np.float64))
         if callable(self.learning_rate):
-            return np.array([checks.positive_float(f"learning_rate({i})", self.learning_rate(i), True, True)
-                             for i in range(first, first + n)])
+            given = [self.learning_rate(i) for i in range(first, first + n)]
+            if wrong := [rate for rate in given if not isinstance(rate, numbers.Real)]:
+                raise TypeError("learning_rate: expected a function of the number of updates that returns a number, "
+                                f"got one that returns {checks.describe(wrong[0])}")
+            return np.array(given, np.float64)
         return np.full(n, self.learning_rate, np.float64)
 
     def momenta(self, first: int, n: int) -> np.ndarray:
