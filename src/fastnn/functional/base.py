@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,13 +12,16 @@ import numpy as np
 from .. import backends, checks
 from ..activations import ACTIVATIONS, default_alpha
 from ..backends.numpy_kernels import Step
-from ..checks_arrays import describe, packed
+from ..checks_arrays import describe, packed, read_array
 from ..elementwise_losses import ELEMENTWISE_LOSSES
+from ..operands import MOST_PIXELS, check_size
 from ..program import OPS
 
 Array = np.ndarray
 _REALS = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}  # as the core counts them
 _ALPHAS = {name: (default_alpha(name),) for name in ACTIVATIONS}
+_ARGUMENTS = {"beta1": "beta_1 or beta", "beta2": "beta_2 or rho", "smoothing": "label_smoothing",
+              "decay": "weight_decay"}  # what the functions call an op's settings
 _CHOICES: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "loss": ELEMENTWISE_LOSSES}
 
 
@@ -121,8 +125,9 @@ class _Op:
         """What the core's ``run`` does, for all that it leaves to Python: conversions, errors, and NumPy."""
         if self.chosen:
             checks.lookup(self.chosen, choice, _CHOICES[self.chosen])
-        numbers = tuple(_number(n, value) for n, value in zip(self.schema.scalars, scalars, strict=False))
-        rate, update = _number("rate", rate), checks.positive_int("update", update)
+        settings = tuple(number(_ARGUMENTS.get(n, n), value)
+                         for n, value in zip(self.schema.scalars, scalars, strict=False))
+        rate, update = number("rate", rate), checks.positive_int("update", update)
         arrays = [_plain(o, value) for o, value in zip(self.operands, given, strict=False)]
         dtype = _real(arrays[self.n_inputs if self.in_place else 0])
         if self.in_place:
@@ -132,10 +137,10 @@ class _Op:
         arrays = [a if a is None else _fitted(o, a, dtype, sizes)
                   for o, a in zip(self.operands, arrays, strict=False)]
         if backends.backend() == "native":
-            results = self.core.run_converted(tuple(arrays), choice, numbers, rate, update)
+            results = self.core.run_converted(tuple(arrays), choice, settings, rate, update)
             assert results is not NotImplemented, f"{self.schema.name} refuses what was converted for it"
         else:
-            results = self._run_numpy(arrays, choice, numbers, rate, update, sizes, dtype)
+            results = self._run_numpy(arrays, choice, settings, rate, update, sizes, dtype)
         for array, value in zip(arrays[self.n_inputs:], given[self.n_inputs:], strict=True):
             if not np.may_share_memory(array, value):  # type: ignore[arg-type]
                 value[...] = array
@@ -163,19 +168,29 @@ def _real(leader: np.ndarray | None) -> np.dtype:
     return leader.dtype if leader is not None and leader.dtype in _REALS else np.dtype(np.float64)
 
 
-def _number(name: str, value: Any) -> float:
+def number(name: str, value: Any) -> float:
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected a number, got {describe(value)}")
     try:
         return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a number, got {describe(value)}") from None
+    except OverflowError:
+        raise ValueError(f"{name}: expected a number that float64 can hold, got {describe(value)}") from None
+
+
+def flag(name: str, value: Any) -> int:
+    return int(checks.boolean(name, value))
 
 
 def _plain(o: _Operand, value: Any) -> np.ndarray | None:
     if value is None and o.optional:
         return None
+    if np.ma.is_masked(value):
+        raise ValueError(f"{o.name}: expected an array of numbers, got a masked array; fill it in with .filled(...)")
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
+        array = read_array(value)
+    except Exception as error:  # whatever the object's own code raises
         raise ValueError(f"{o.name}: expected an array of numbers, got {describe(value)}: {error}") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{o.name}: expected an array of numbers, got {describe(value)}")
@@ -220,6 +235,8 @@ def _fitted(o: _Operand, array: np.ndarray, dtype: np.dtype, sizes: dict[str, An
     sizes.update(new)
     with np.errstate(all="ignore"):
         converted = packed(array, form.dtype or dtype)
+    if form.dtype is not None and form.dtype.kind == "i" and not form.below and (converted != array).any():
+        raise ValueError(f"{expected} of whole numbers, got {array[converted != array][0]}")
     if form.below:
         wrong = (converted != array) | (converted < 0) | (converted >= sizes[form.below])
         if wrong.any():
@@ -233,7 +250,9 @@ def op(name: str, signature: str, **fixed: int) -> Callable[..., Any]:
 
 
 def alphas(activation: str, alpha: float | None) -> tuple[float, ...]:
-    return _ALPHAS.get(activation, ()) if alpha is None else (alpha,)
+    if alpha is not None:
+        return (number("alpha", alpha),)
+    return _ALPHAS.get(activation, ()) if isinstance(activation, str) else ()
 
 
 def as_array(name: str, value: Any, dims: str) -> np.ndarray:
@@ -255,10 +274,24 @@ def as_arrays(signature: str, *given: Any, **known: int) -> list[Any]:
 def pair(name: str, value: Any, minimum: int = 1) -> tuple[int, int]:
     values = value if isinstance(value, (tuple, list)) else (value, value)
     if len(values) != 2:
-        raise ValueError(f"{name}: expected a number or two, got {value!r}")
-    return checks.positive_int(name, values[0], minimum), checks.positive_int(name, values[1], minimum)
+        raise ValueError(f"{name}: expected a number or two, got {describe(value)}")
+    return (checks.positive_int(name, values[0], minimum, MOST_PIXELS),
+            checks.positive_int(name, values[1], minimum, MOST_PIXELS))
+
+
+def room(name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """A new array, whose values are still to come."""
+    check_size(name, tuple(shape))
+    return np.empty(shape, dtype)
+
+
+def require_below(name: str, array: np.ndarray, least: int, end: int) -> None:
+    """Refuse whole numbers that are not least..end - 1."""
+    wrong = (array < least) | (array >= end)
+    if wrong.any():
+        raise ValueError(f"{name}: expected {least}..{end - 1}, got {array[wrong][0]}")
 
 
 def activating(activation: str, alpha: float | None) -> dict[str, Any]:
     checks.lookup("activation", activation, ACTIVATIONS)
-    return {"activation": activation, **({} if alpha is None else {"alpha": float(alpha)})}
+    return {"activation": activation, **({} if alpha is None else {"alpha": number("alpha", alpha)})}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .base import Array, activating, as_arrays, call, pair
+from .base import Array, activating, as_arrays, call, pair, room
 
 
 def _pads(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -19,8 +19,8 @@ def _pads(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
 class Slides:
     """A kernel or window of a size that slides over images."""
 
-    def __init__(self, size: Any, strides: Any, padding: Any, dilation: Any = 1) -> None:
-        self.size, self.strides, self.pads = pair("size", size), pair("strides", strides), _pads(padding)
+    def __init__(self, size: Any, strides: Any, padding: Any, dilation: Any = 1, name: str = "kernel_size") -> None:
+        self.size, self.strides, self.pads = pair(name, size), pair("strides", strides), _pads(padding)
         self.dilation = pair("dilation", dilation)
         self.settings = {"kernel_y": self.size[0], "kernel_x": self.size[1], "stride_y": self.strides[0],
                          "stride_x": self.strides[1], "pad_y": self.pads[0][0], "pad_x": self.pads[1][0]}
@@ -60,7 +60,7 @@ def conv_forward(x: Any, w: Any, b: Any = None, activation: str = "identity", al
     x, w, b = as_arrays("x:bhwc w:pqio b?:o", x, w, b)
     slides = Slides(w.shape[:2], strides, padding, dilation)
     settings = _checked(slides, groups, x.shape[3], w.shape[3], w.shape[2])
-    y = np.empty((len(x), *slides.count(x), w.shape[3]), x.dtype)
+    y = room("y", (len(x), *slides.count(x), w.shape[3]), x.dtype)
     call("conv_forward", (x, _matrix(w), b, y, None), **activating(activation, alpha), **settings)
     return y
 
@@ -73,7 +73,7 @@ def conv_backward_input(dy: Any, w: Any, size: tuple[int, int], f: Any = None, a
     """
     dy, w, f = as_arrays("dy:bhwo w:pqio f?:bklc", dy, w, f)
     slides = Slides(w.shape[:2], strides, padding, dilation)
-    dx = np.empty((len(dy), *pair("size", size), w.shape[2] * checks.positive_int("groups", groups)), dy.dtype)
+    dx = room("dx", (len(dy), *pair("size", size), w.shape[2] * checks.positive_int("groups", groups)), dy.dtype)
     settings = _checked(slides, groups, dx.shape[3], w.shape[3], w.shape[2])
     if slides.count(dx) != list(dy.shape[1:3]):
         raise ValueError(f"size: expected that of images whose maps are {dy.shape[1:3]}, got {size!r}")
@@ -103,10 +103,11 @@ def conv_transpose_forward(x: Any, w: Any, b: Any = None, activation: str = "ide
     """
     x, w, b = as_arrays("x:bhwc w:pqic b?:o", x, w, b)
     slides = Slides(w.shape[:2], strides, padding, dilation)
-    y = np.empty((len(x), *slides.spread(x), w.shape[2] * checks.positive_int("groups", groups)), x.dtype)
-    settings = _checked(slides, groups, y.shape[3], w.shape[3], w.shape[2])
-    if min(y.shape[1:3]) < 1:
+    size = slides.spread(x)
+    if min(size) < 1:
         raise ValueError(f"padding: expected to leave a pixel, got {padding!r}")
+    y = room("y", (len(x), *size, w.shape[2] * checks.positive_int("groups", groups)), x.dtype)
+    settings = _checked(slides, groups, y.shape[3], w.shape[3], w.shape[2])
     if b is not None and b.shape != y.shape[3:]:
         raise ValueError(f"b: expected shape {y.shape[3:]}, got {b.shape}")
     call("conv_transpose_forward", (x, _matrix(w), b, y, None), **activating(activation, alpha), **settings)
@@ -120,7 +121,7 @@ def conv_transpose_backward_input(dy: Any, w: Any, f: Any = None, activation: st
     dy, w, f = as_arrays("dy:bhwo w:pqic f?:bklc", dy, w, f)
     slides = Slides(w.shape[:2], strides, padding, dilation)
     settings = _checked(slides, groups, dy.shape[3], w.shape[3], w.shape[2])
-    dx = np.empty((len(dy), *slides.count(dy), w.shape[3]), dy.dtype)
+    dx = room("dx", (len(dy), *slides.count(dy), w.shape[3]), dy.dtype)
     if f is not None and f.shape != dx.shape:
         raise ValueError(f"f: expected shape {dx.shape}, got {f.shape}")
     call("conv_transpose_backward_input", (dy, _matrix(w), f, dx), **activating(activation, alpha), **settings)
@@ -141,7 +142,7 @@ def _conv_gradients(name: str, inputs: list[Array | None], images: Array, maps: 
     if slides.count(images) != list(maps.shape[1:3]):
         raise ValueError(f"dy: expected maps of {slides.count(images)} for images of {images.shape[1:3]}, "
                          f"got {maps.shape[1:3]}")
-    dw = np.empty((*slides.size, images.shape[3] // groups, maps.shape[3]), images.dtype)
+    dw = room("dw", (*slides.size, images.shape[3] // groups, maps.shape[3]), images.dtype)
     db = np.empty((1, filters), images.dtype)
     call(name, (*inputs, _matrix(dw), db), **settings)
     return dw, db[0]

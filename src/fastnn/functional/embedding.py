@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .base import Array, as_arrays, call
+from .base import Array, as_arrays, call, room
 
 _MOST = 2 ** 31  # tokens, where no table says how many
 
@@ -35,8 +35,9 @@ def embedding_backward(dy: Any, token: Any, tokens: int) -> np.ndarray:
     >>> embedding_backward([[1.0], [2.0], [4.0]], [1, 0, 1], tokens=3).ravel()
     array([2., 5., 0.])
     """
-    dy, token = as_arrays("dy:bn token:b<v", dy, token, v=checks.positive_int("tokens", tokens))
-    dw = np.empty((tokens, dy.shape[1]), dy.dtype)
+    tokens = checks.positive_int("tokens", tokens)
+    dy, token = as_arrays("dy:bn token:b<v", dy, token, v=tokens)
+    dw = room("dw", (tokens, dy.shape[1]), dy.dtype)
     call("embedding_backward", (token, dy, dw))
     return dw
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .base import as_arrays, call, pair
+from ..checks_arrays import describe
+from ..operands import MOST_PIXELS
+from .base import as_arrays, call, flag, number, pair, room
 from .noise import noisy
 
 
@@ -23,13 +25,22 @@ def crop_pad(x: Any, pads: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarra
            [1.]])
     """
     x, = as_arrays("x:bhwc", x)
-    (above, below), (left, right) = pads
+    above, below, left, right = _signed(pads)
     size = x.shape[1] + above + below, x.shape[2] + left + right
     if min(size) < 1:
         raise ValueError(f"pads: expected to leave a pixel of {x.shape[1:3]}, got {pads!r}")
-    y = np.empty((len(x), *size, x.shape[3]), x.dtype)
+    y = room("y", (len(x), *size, x.shape[3]), x.dtype)
     call("crop_pad", (x, y), pad_y=above, pad_x=left)
     return y
+
+
+def _signed(pads: Any) -> tuple[int, ...]:
+    """The four numbers of ((above, below), (left, right))."""
+    pairs = pads if isinstance(pads, (tuple, list)) and len(pads) == 2 else ()
+    flat = [n for each in pairs if isinstance(each, (tuple, list)) and len(each) == 2 for n in each]
+    if len(flat) != 4:
+        raise ValueError(f"pads: expected ((above, below), (left, right)), got {describe(pads)}")
+    return tuple(checks.positive_int("pads", n, -MOST_PIXELS, MOST_PIXELS) for n in flat)
 
 
 def upsample_forward(x: Any, size: Any = 2, bilinear: bool = False) -> np.ndarray:
@@ -43,8 +54,8 @@ def upsample_forward(x: Any, size: Any = 2, bilinear: bool = False) -> np.ndarra
     """
     x, = as_arrays("x:bhwc", x)
     fy, fx = pair("size", size)
-    y = np.empty((len(x), x.shape[1] * fy, x.shape[2] * fx, x.shape[3]), x.dtype)
-    call("upsample_forward", (x, y), factor_y=fy, factor_x=fx, bilinear=int(bilinear))
+    y = room("y", (len(x), x.shape[1] * fy, x.shape[2] * fx, x.shape[3]), x.dtype)
+    call("upsample_forward", (x, y), factor_y=fy, factor_x=fx, bilinear=flag("bilinear", bilinear))
     return y
 
 
@@ -55,7 +66,7 @@ def upsample_backward(dy: Any, size: Any = 2, bilinear: bool = False) -> np.ndar
     if dy.shape[1] % fy or dy.shape[2] % fx:
         raise ValueError(f"size: expected divisors of {dy.shape[1:3]}, got {size!r}")
     dx = np.empty((len(dy), dy.shape[1] // fy, dy.shape[2] // fx, dy.shape[3]), dy.dtype)
-    call("upsample_backward", (dy, dx), factor_y=fy, factor_x=fx, bilinear=int(bilinear))
+    call("upsample_backward", (dy, dx), factor_y=fy, factor_x=fx, bilinear=flag("bilinear", bilinear))
     return dx
 
 
@@ -70,7 +81,8 @@ def random_flip(x: Any, horizontal: bool = True, vertical: bool = False, seed: i
     >>> y.ravel().tolist() in ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0])
     True
     """
-    return _augmented("random_flip", x, seed, update, instance, horizontal=int(horizontal), vertical=int(vertical))
+    return _augmented("random_flip", x, seed, update, instance, horizontal=flag("horizontal", horizontal),
+                      vertical=flag("vertical", vertical))
 
 
 def random_shift(x: Any, most: Any = 2, fill: float = 0.0, gradient: bool = False, seed: int = 0, update: int = 1,
@@ -79,8 +91,8 @@ def random_shift(x: Any, most: Any = 2, fill: float = 0.0, gradient: bool = Fals
     `fill` comes in. With `gradient`, dx of dy.
     """
     most_y, most_x = pair("most", most, 0)
-    return _augmented("random_shift", x, seed, update, instance, most_y=most_y, most_x=most_x, gradient=int(gradient),
-                      fill=float(fill))
+    return _augmented("random_shift", x, seed, update, instance, most_y=most_y, most_x=most_x,
+                      gradient=flag("gradient", gradient), fill=number("fill", fill))
 
 
 def random_rotation(x: Any, degrees: float = 10.0, fill: float = 0.0, gradient: bool = False, seed: int = 0,
@@ -89,8 +101,8 @@ def random_rotation(x: Any, degrees: float = 10.0, fill: float = 0.0, gradient: 
     `fill` lies around them. With `gradient`, dx of dy.
     """
     most = float(np.deg2rad(checks.positive_float("degrees", degrees, allow_zero=True)))
-    return _augmented("random_rotation", x, seed, update, instance, most=most, gradient=int(gradient),
-                      fill=float(fill))
+    return _augmented("random_rotation", x, seed, update, instance, most=most, gradient=flag("gradient", gradient),
+                      fill=number("fill", fill))
 
 
 def _augmented(name: str, x: Any, seed: int, update: int, instance: int, **settings: Any) -> np.ndarray:

@@ -63,6 +63,8 @@ def clip_global_norm(gradients: Sequence[Any], limit: float) -> list[np.ndarray]
     [[0.6], [[-0.8]]]
     """
     limit = checks.positive_float("limit", limit)
+    if not isinstance(gradients, (list, tuple)):
+        raise TypeError(f"gradients: expected a list of arrays, got {checks.describe(gradients)}")
     arrays = [as_array("dw", dw, "*") for dw in gradients]
     total: np.ndarray | None = None
     for dw in arrays:

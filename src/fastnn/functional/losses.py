@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checks
 from ..elementwise_losses import ELEMENTWISE_LOSSES
-from .base import Array, op
+from .base import Array, flag, op
 
 _FUSED = "logits:bn target:bn|b<n sample_weight?:b.f8 -> y:bn dlogits:bn row_loss:b.f8"
 _OF_LABELS = "y:bn target:b<n sample_weight?:b.f8 -> dy:bn row_loss:b.f8"
@@ -38,14 +38,14 @@ def softmax_cross_entropy(logits: Any, target: Any, sample_weight: Any = None, l
     array([[ 0.5, -0.5]])
     """
     settings = label_smoothing, factor
-    return _softmax_cross_entropy[divergence]((logits, target, sample_weight), None, settings)
+    return _softmax_cross_entropy[flag("divergence", divergence)]((logits, target, sample_weight), None, settings)
 
 
 def sigmoid_cross_entropy(logits: Any, target: Any, sample_weight: Any = None, label_smoothing: float = 0.0,
                           factor: float = 1.0, divergence: bool = False) -> tuple[Array, Array, Array]:
     """Probabilities, gradient of the mean loss for the logits, each row's loss (float64); target (B, n)."""
     settings = label_smoothing, factor
-    return _sigmoid_cross_entropy[divergence]((logits, target, sample_weight), None, settings)
+    return _sigmoid_cross_entropy[flag("divergence", divergence)]((logits, target, sample_weight), None, settings)
 
 
 def poisson_deviance(logits: Any, target: Any, sample_weight: Any = None) -> tuple[Array, Array, Array]:
@@ -96,7 +96,7 @@ def multi_class_hinge(y: Any, target: Any, sample_weight: Any = None, margin: fl
 
     The loss is `fastnn.MultiClassHinge`; `hardest` has only the largest of the other scores count.
     """
-    return _multi_class_hinge[hardest]((y, target, sample_weight), None, (margin, power, factor))
+    return _multi_class_hinge[flag("hardest", hardest)]((y, target, sample_weight), None, (margin, power, factor))
 
 
 def cosine_distance(y: Any, target: Any, sample_weight: Any = None,

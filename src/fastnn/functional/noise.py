@@ -56,7 +56,7 @@ def noisy(name: str, x: Any, seed: int, update: int, instance: int, **settings: 
     x = as_array("x", x, "bn")
     y = np.empty_like(x)
     if x.size:
-        call(name, (x, y), seed=checks.positive_int("seed", seed, minimum=0) % 2 ** 64, own_seed=-1,
+        call(name, (x, y), seed=checks.seed(seed) % 2 ** 64, own_seed=-1,
              update=checks.positive_int("update", update),
              instance=checks.positive_int("instance", instance, minimum=0), **settings)
     return y

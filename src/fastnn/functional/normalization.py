@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .base import Array, as_arrays, call, op
+from .base import Array, as_arrays, call, number, op
 
 _standardize = op("standardize", "x:bn mean:n scale:n -> y:bn")
 _standardize_backward = op("standardize_backward", "dy:bn scale:n -> dx:bn")
@@ -116,6 +116,7 @@ def group_norm_forward(x: Any, gamma: Any = None, beta: Any = None, groups: int 
     [3.0, 4.0]
     """
     x, gamma, beta = as_arrays("x:bhwc gamma?:c|hwc beta?:c|hwc", x, gamma, beta)
+    per_pixel, epsilon = checks.boolean("per_pixel", per_pixel), number("epsilon", epsilon)
     if x.shape[3] % checks.positive_int("groups", groups):
         raise ValueError(f"groups: expected a divisor of the {x.shape[3]} channels, got {groups}")
     y, cells = np.empty_like(x), (len(x), *(x.shape[1:3] if per_pixel else (1, 1)), groups)

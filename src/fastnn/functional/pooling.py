@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Array, as_arrays, call, pair
+from .base import Array, as_arrays, call, flag, pair, require_below, room
 from .convolution import Slides
 
 
@@ -22,7 +22,7 @@ def max_pool_forward(x: Any, pool_size: Any = 2, strides: Any = None, padding: A
     """
     x, = as_arrays("x:bhwc", x)
     slides = _pool(pool_size, strides, padding)
-    y = np.empty((len(x), *slides.count(x), x.shape[3]), x.dtype)
+    y = room("y", (len(x), *slides.count(x), x.shape[3]), x.dtype)
     index = np.empty(y.shape, np.uint8 if slides.size[0] * slides.size[1] <= 256 else np.int32)
     call("max_pool_forward", (x, y, index), **slides.settings)
     return y, index
@@ -33,16 +33,17 @@ def max_pool_backward(dy: Any, index: Any, size: tuple[int, int], pool_size: Any
     """dx (B, h, w, c) of `max_pool_forward`, for images of `size` (h, w)."""
     dy, index = as_arrays("dy:bhwc index:bhwc.i4", dy, index)
     slides = _pool(pool_size, strides, padding)
-    dx = np.empty((len(dy), *pair("size", size), dy.shape[3]), dy.dtype)
+    dx = room("dx", (len(dy), *pair("size", size), dy.shape[3]), dy.dtype)
     if slides.count(dx) != list(dy.shape[1:3]):
         raise ValueError(f"size: expected that of images whose pools are {dy.shape[1:3]}, got {size!r}")
+    require_below("index", index, 0, slides.size[0] * slides.size[1])
     few = slides.size[0] * slides.size[1] <= 256
     call("max_pool_backward", (dy, index.astype(np.uint8) if few else index, dx), **slides.settings)
     return dx
 
 
 def _pool(pool_size: Any, strides: Any, padding: Any) -> Slides:
-    slides = Slides(pool_size, pool_size if strides is None else strides, padding)
+    slides = Slides(pool_size, pool_size if strides is None else strides, padding, name="pool_size")
     if any(max(p) >= k for p, k in zip(slides.pads, slides.size, strict=True)):
         raise ValueError(f"padding: expected less than the window {slides.size}, got {padding!r}")
     return slides
@@ -60,8 +61,8 @@ def average_pool_forward(x: Any, pool_size: Any = 2, strides: Any = None, paddin
     """
     x, = as_arrays("x:bhwc", x)
     slides = _pool(pool_size, strides, padding)
-    y = np.empty((len(x), *slides.count(x), x.shape[3]), x.dtype)
-    call("average_pool_forward", (x, y), **slides.settings, count_padding=int(count_padding))
+    y = room("y", (len(x), *slides.count(x), x.shape[3]), x.dtype)
+    call("average_pool_forward", (x, y), **slides.settings, count_padding=flag("count_padding", count_padding))
     return y
 
 
@@ -69,9 +70,9 @@ def average_pool_backward(dy: Any, size: tuple[int, int], pool_size: Any = 2, st
                           count_padding: bool = False) -> np.ndarray:
     """dx (B, h, w, c) of `average_pool_forward`, for images of size (h, w)."""
     dy, = as_arrays("dy:bhwc", dy)
-    dx = np.empty((len(dy), *pair("size", size), dy.shape[3]), dy.dtype)
+    dx = room("dx", (len(dy), *pair("size", size), dy.shape[3]), dy.dtype)
     slides = _pool(pool_size, strides, padding)
     if slides.count(dx) != list(dy.shape[1:3]):
         raise ValueError(f"size: expected that of images whose pools are {dy.shape[1:3]}, got {size!r}")
-    call("average_pool_backward", (dy, dx), **slides.settings, count_padding=int(count_padding))
+    call("average_pool_backward", (dy, dx), **slides.settings, count_padding=flag("count_padding", count_padding))
     return dx

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .base import Array, activating, as_arrays, call
+from .base import Array, activating, as_arrays, call, flag
 from .sequences import by_sample, in_time
 
 _FORWARD = "x:btn w:no u:io b?:o"  # w and u: a row for each input and each unit, a column for each unit of each gate
@@ -33,7 +33,7 @@ def rnn_forward(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, mask: Any
     y, h_last = _new(x, u)
     z = np.empty_like(y)
     call("rnn_forward", (in_time(x), w, u, b, h0, in_time(mask), y, z, h_last), time=x.shape[1],
-         **activating(activation, alpha), reverse=int(reverse))
+         **activating(activation, alpha), reverse=flag("reverse", reverse))
     return by_sample(y, x.shape[1]), by_sample(z, x.shape[1]), h_last
 
 
@@ -67,7 +67,8 @@ def recurrent_backward_parameters(y: Any, dz: Any, h0: Any = None, reverse: bool
     """
     y, dz, h0 = as_arrays("y:bti dz:bto h0?:bi", y, dz, h0)
     du = np.empty((y.shape[2], dz.shape[2]), y.dtype)
-    call("recurrent_backward_parameters", (in_time(y), h0, in_time(dz), du), time=y.shape[1], reverse=int(reverse))
+    call("recurrent_backward_parameters", (in_time(y), h0, in_time(dz), du), time=y.shape[1],
+         reverse=flag("reverse", reverse))
     return du
 
 
@@ -88,7 +89,7 @@ def lstm_forward(x: Any, w: Any, u: Any, b: Any = None, h0: Any = None, c0: Any 
     (y, h_last), (c, c_last) = _new(x, u), _new(x, u)
     gates, time = np.empty((len(y), u.shape[1]), x.dtype), x.shape[1]
     call("lstm_forward", (in_time(x), w, u, b, h0, c0, in_time(mask), y, c, gates, h_last, c_last), time=time,
-         reverse=int(reverse))
+         reverse=flag("reverse", reverse))
     return by_sample(y, time), by_sample(c, time), by_sample(gates, time), h_last, c_last
 
 
@@ -133,7 +134,7 @@ def gru_forward(x: Any, w: Any, u: Any, b: Any = None, bq: Any = None, h0: Any =
     y, h_last = _new(x, u)
     gates, time = np.empty((len(y), 4 * len(u)), x.dtype), x.shape[1]
     call("gru_forward", (in_time(x), w, u, b, bq, h0, in_time(mask), y, gates, h_last), time=time,
-         reverse=int(reverse), reset_after=int(reset_after))
+         reverse=flag("reverse", reverse), reset_after=flag("reset_after", reset_after))
     return by_sample(y, time), by_sample(gates, time), h_last
 
 
@@ -155,7 +156,7 @@ def gru_backward(dy: Any, u: Any, gates: Any, y: Any, dh_last: Any = None, h0: A
     _check_four("gates", gates, y)
     dgates, dh0 = np.empty((len(dy) * dy.shape[1], gates.shape[2]), dy.dtype), _new(dy, u)[1]
     call("gru_backward", (in_time(dy), dh_last, u, in_time(gates), in_time(y), h0, in_time(mask), dgates, dh0),
-         time=dy.shape[1], **_through_time(reverse, bptt), reset_after=int(reset_after))
+         time=dy.shape[1], **_through_time(reverse, bptt), reset_after=flag("reset_after", reset_after))
     return by_sample(dgates, dy.shape[1]), dh0
 
 
@@ -174,7 +175,7 @@ def gru_backward_parameters(y: Any, dgates: Any, h0: Any = None, reverse: bool =
     n = y.shape[2]
     du, dbq = np.empty((n, 3 * n), y.dtype), np.zeros(n, y.dtype)
     call("gru_backward_parameters", (in_time(y), h0, in_time(dgates), du, dbq if reset_after else None),
-         time=y.shape[1], reverse=int(reverse), reset_after=int(reset_after))
+         time=y.shape[1], reverse=flag("reverse", reverse), reset_after=flag("reset_after", reset_after))
     return du, dbq
 
 
@@ -197,4 +198,4 @@ def _check_four(name: str, gates: np.ndarray, y: np.ndarray) -> None:
 
 
 def _through_time(reverse: bool, bptt: int) -> dict[str, int]:
-    return {"reverse": int(reverse), "bptt": checks.positive_int("bptt", bptt, minimum=0)}
+    return {"reverse": flag("reverse", reverse), "bptt": checks.positive_int("bptt", bptt, minimum=0)}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .base import Array, as_arrays, call
+from .base import Array, as_arrays, call, number, require_below, room
 
 
 def time_mean_forward(x: Any, mask: Any = None) -> np.ndarray:
@@ -46,7 +46,9 @@ def time_max_forward(x: Any, mask: Any = None) -> tuple[Array, Array]:
 def time_max_backward(dy: Any, index: Any, time: int) -> np.ndarray:
     """dx (B, time, n) of `time_max_forward`: dy (B, n) at the steps of index (B, n)."""
     dy, index = as_arrays("dy:bn index:bn.i4", dy, index)
-    dx = np.empty((checks.positive_int("time", time) * len(dy), dy.shape[1]), dy.dtype)
+    time = checks.positive_int("time", time)
+    require_below("index", index, -1, time)
+    dx = room("dx", (time * len(dy), dy.shape[1]), dy.dtype)
     call("time_max_backward", (dy, index, dx), time=time)
     return by_sample(dx, time)
 
@@ -61,7 +63,7 @@ def step_mask(x: Any, value: float = 0.0) -> np.ndarray:
     """
     x, = as_arrays("x:btn", x)
     mask = np.empty(x.shape[:2], x.dtype)
-    call("step_mask", (x.reshape(-1, x.shape[2]), mask.reshape(-1)), value=float(value))
+    call("step_mask", (x.reshape(-1, x.shape[2]), mask.reshape(-1)), value=number("value", value))
     return mask
 
 
