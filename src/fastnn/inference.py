@@ -35,11 +35,11 @@ def bind(run: Run, slot: int, bundle: Bundle | None) -> None:
 
 def forward_pass(compiled: Compiled, entry: Entry, X: Bundle, y: Bundle | None,
                  weight: np.ndarray | None, outputs: Bundle | None, batch_size: int | None,
-                 seed: int = 0, update_count: int = 0) -> float:
+                 seed: int = 0, update_count: int = 0, counts: np.ndarray | None = None) -> float:
     """Run an entry without backward over all rows; the weighted mean loss, or the sum where that is wanted.
 
     A mean is taken over steps of some rows; a sum is of one step, so that penalties count once. `seed` and
-    `update_count` fix what random ops draw.
+    `update_count` fix what random ops draw. `counts` says of sequences how many steps of each count.
     """
     dtype, n = compiled.numbers.dtype, bundles.n_rows(X)
     rows = PREDICT_ROWS if batch_size is None else checks.positive_int("batch_size", batch_size)
@@ -66,7 +66,7 @@ def forward_pass(compiled: Compiled, entry: Entry, X: Bundle, y: Bundle | None,
             if walk.losses is not None:
                 if whole:
                     return float(walk.losses[0])
-                weights = step_weights(walk)
+                weights = step_weights(walk, None if counts is None else counts[part])
                 loss, total = loss + float(walk.losses @ weights), total + float(weights.sum())
     return loss / total if total else 0.0
 
@@ -249,13 +249,14 @@ def _source(graph: Graph, tensor: Tensor) -> int:
     return graph.inputs.index(tensor)
 
 
-def step_weights(walk: Pass) -> np.ndarray:
-    """The sum of row weights of each step of a pass."""
-    if walk.row_weight is None:
+def step_weights(walk: Pass, counts: np.ndarray | None = None) -> np.ndarray:
+    """The sum of row weights of each step of a pass; each times how much of the row counts, where that is given."""
+    weight = walk.row_weight if counts is None else counts if walk.row_weight is None else counts * walk.row_weight
+    if weight is None:
         weights = np.full(-(-walk.n_rows // walk.batch), float(walk.batch))
         weights[-1] = walk.n_rows - walk.batch * (len(weights) - 1)
         return weights
-    weight = walk.row_weight if walk.index is None else walk.row_weight[walk.index]
+    weight = weight if walk.index is None else weight[walk.index]
     return np.add.reduceat(weight, np.arange(0, walk.n_rows, walk.batch))
 
 

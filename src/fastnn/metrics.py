@@ -173,9 +173,9 @@ def evaluate_all(metrics: Iterable[Metric], targets: Any, outputs: Any) -> dict[
     metrics = list(metrics)
     if metrics and targets.ndim == 1 and targets.dtype == np.int64 and targets.min(initial=0) < 0:
         counts = targets >= 0
-        if not counts.any():
-            return {metric.name: float("nan") for metric in metrics}
         targets, outputs = targets[counts], outputs[counts]
+    if not len(outputs):
+        return {metric.name: float("nan") for metric in metrics}
     return {metric.name: metric(targets, outputs) for metric in metrics}
 
 

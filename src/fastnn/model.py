@@ -17,6 +17,7 @@ from .inference import BoundModel, forward_pass
 from .layers import Layer
 from .layers.base import Vectors
 from .layers.tensor import Tensor
+from .masks import counts_of, masks_of
 from .metrics import Metric, resolve_all
 from .model_data import ModelData
 from .model_files import ModelFiles
@@ -252,13 +253,17 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         """Loss and metrics on checked rows, and the outputs as metrics see them."""
         outputs = self._empty_outputs(X) if wants_outputs else None
         entry = self._compiled.entry("evaluate", y, weight, outputs=wants_outputs)
-        results = {"loss": forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size)}
+        masks = masks_of(self, X)
+        counts = counts_of(self, y, masks)
+        alike = counts[0] if len(counts) == 1 else None  # of several outputs the sum goes by rows
+        results = {"loss": forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size, counts=alike)}
         if len(self.output_names) > 1:
             for i, name in enumerate(self.output_names):
                 alone = self._alone[i]
                 part = alone.entry("evaluate", y[i], weight)._replace(part="data")
-                results[f"{name}_loss"] = forward_pass(alone, part, X, y[i], weight, None, batch_size)
-        return results | self._evaluate_metrics(y, outputs), outputs
+                results[f"{name}_loss"] = forward_pass(alone, part, X, y[i], weight, None, batch_size,
+                                                       counts=counts[i])
+        return results | self._evaluate_metrics(y, outputs, masks), outputs
 
     def bind(self, X: Any, y: Any, sample_weight: Any = None) -> BoundModel:
         """The loss on fixed samples as a function of the parameters, with its gradient.

@@ -10,6 +10,7 @@ from . import bundles, checks, losses
 from .bundles import Bundle, in_order, one
 from .compilation import Compiled, n_out
 from .graph import Graph
+from .masks import that_count
 from .metrics import Metric, evaluate_all
 
 
@@ -76,11 +77,14 @@ class ModelData:
         return one(tuple(np.empty((n, *(time if size is None else size for size in tensor.shape)), self.dtype)
                           for tensor in self._graph.outputs))
 
-    def _evaluate_metrics(self, y: Bundle, outputs: Bundle | None) -> dict[str, float]:
-        """Every metric by name; of sequences each step is a row."""
+    def _evaluate_metrics(self, y: Bundle, outputs: Bundle | None,
+                          masks: list[np.ndarray | None] | None = None) -> dict[str, float]:
+        """Every metric by name; of sequences each step that counts is a row."""
         results: dict[str, float] = {}
         if outputs is None:
             return results
+        if masks is not None:
+            y, outputs = that_count(y, outputs, masks)
         for i, (targets, values) in enumerate(zip(bundles.parts(y), bundles.parts(outputs), strict=True)):
             if not self._metrics[i]:
                 continue

@@ -22,6 +22,7 @@ from .history import History, RunningLoss
 from .inference import adapt, bind, nonfinite_row, step_weights
 from .interrupts import deferred_interrupt
 from .layers.recurrent_base import check_carried
+from .masks import counts_of, masks_of, that_count
 from .model import Model
 
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
@@ -217,7 +218,10 @@ class _Arrays:
         check_carried(model.layers, self.rows, batch, shuffle)
         self.steps, self.time = -(-self.rows // batch), model._compiled.time(X)
         self.rates, self.momenta, self.losses = (np.zeros(self.steps) for _ in range(3))
-        self.block = model._compiled.block_rows(batch)
+        counts = counts_of(model, y, masks_of(model, X))
+        self.counts = counts[0] if len(counts) == 1 else None
+        uneven = any(count is not None for count in counts)  # a mean over steps is not one over blocks of rows
+        self.block = batch if uneven else model._compiled.block_rows(batch)
         self.staged = not all(map(checks.is_gatherable, bundles.parts(X)))
         self.outputs = model._empty_outputs(X) if any(model._metrics) else None
         self.entry = model._compiled.entry(
@@ -244,7 +248,7 @@ class _Arrays:
         order = self.order()
         walk = Pass(self.rows, self.batch, self.block, order, self.weight, self.rates, self.losses,
                     seed=self.model.seed, momenta=self.momenta)
-        weights = step_weights(walk)
+        weights = step_weights(walk, self.counts)
         with self.model._compiled.borrow(self.entry, self.block, self.time) as run:
             self._bind(run, walk, step)
             good = Snapshot(self.model, step)
@@ -276,8 +280,9 @@ class _Arrays:
             self._require_finite_parameters(run, walk, good, step, epoch)
         if self.outputs is not None:
             seen = slice(min(step * self.batch, self.rows))
-            targets = bundles.take(self.y, seen if order is None else order[seen])
-            logs |= self.model._evaluate_metrics(targets, bundles.take(self.outputs, seen))
+            rows = seen if order is None else order[seen]
+            masks = [mask if mask is None else mask[rows] for mask in masks_of(self.model, self.X)]
+            logs |= self.model._evaluate_metrics(bundles.take(self.y, rows), bundles.take(self.outputs, seen), masks)
         return logs
 
     def _outputs_of(self, steps: int) -> Bundle | None:
@@ -375,7 +380,7 @@ class _Batches:
     def run_epoch(self, epoch: int, totals: RunningLoss, callbacks: CallbackList,
                   interrupted: list[bool], keeper: Keeper) -> dict[str, float]:
         """One walk over the batches; the epoch's logs."""
-        seen: list[tuple[np.ndarray, np.ndarray]] = []
+        seen: list[tuple[Bundle, Bundle]] = []
         first = keeper.begin_epoch(totals, seen)
         logs: dict[str, float] = {"loss": totals.loss()} if first else {}
         for step, batch in enumerate(self.batches):
@@ -391,7 +396,7 @@ class _Batches:
             arrays.first_step = step
             logs = arrays.run_epoch(epoch, totals, CallbackList([]), interrupted, Keeper())
             if arrays.outputs is not None:
-                seen.append((y, arrays.outputs))
+                seen.append(that_count(y, arrays.outputs, masks_of(self.model, X)))
             logs["loss"] = totals.loss()
             callbacks.on_progress(step + 1, logs)
             callbacks.on_batch_end(step, logs)

@@ -8,33 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..layers import GRU, LSTM, Embedding, GlobalAveragePool1D, GlobalMaxPool1D, Masking, SimpleRNN
-from ..layers.tensor import Tensor
+from ..layers import GRU, LSTM, GlobalAveragePool1D, GlobalMaxPool1D, Masking, SimpleRNN
+from ..masks import mask_source
 from .onnx_nodes import MATCHED, Drawn, Node, Nodes, Pattern
 from .onnx_readers import choice_of, require, value
 from .onnx_sequences import gru_step, lstm_step
 from .orders import SAMPLES, STEPS, Read
 
 
-def mask_of(tensor: Tensor) -> Tensor | None:
-    """Where the mask of a sequence comes from, as the model itself will have it: tokens or a Masking's output."""
-    node = tensor.node
-    while node is not None and len(tensor.shape) == 2:
-        if isinstance(node.layer, Masking):
-            return tensor
-        if isinstance(node.layer, Embedding) and node.layer.mask_zero:
-            return node.inputs[0]
-        if not (node.layer.keeps_mask and "time" in node.layer.layouts):
-            return None
-        tensor = node.inputs[0]
-        node = tensor.node
-    return None
-
-
 def require_mask(reader: Any, node: Node, x: Read, name: str = "") -> None:
     """Refuse a node that looks at another mask than its layer would."""
     mask = reader.masks.get(name) if name else None
-    require(node, mask_of(x.tensor) is mask and (mask is not None or not name),
+    require(node, mask_source(x.tensor) is mask and (mask is not None or not name),
             "the mask of its sequence, which all that looks at masks shares")
 
 
