@@ -24,7 +24,7 @@ a { color: var(--link); }
 nav { display: flex; flex-wrap: wrap; gap: 0.3rem 1.2rem; }
 img { max-width: 100%; height: auto; border-radius: 6px; background: white; }
 .wide { overflow-x: auto; }
-.wide:focus-visible { outline: 2px solid var(--link); }
+.wide:focus-visible, pre:focus-visible { outline: 2px solid var(--link); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
 caption { text-align: left; padding-bottom: 0.3rem; color: var(--dim); }
 caption span { position: sticky; left: 0; display: inline-block; max-width: min(46rem, 100vw - 2rem); }

@@ -1,5 +1,6 @@
 """The commands of ``fastnn``, a module each: `add` gives argparse its flags and the function that runs it."""
 
-from . import bench, diagnose, evaluate, gradcheck, info, lesson, predict, train
+from . import bench, diagnose, evaluate, gradcheck, info, lesson, predict, report, train
 
-COMMANDS = (train, evaluate, predict, diagnose, info, gradcheck, lesson, bench)  # as ``fastnn --help`` lists them
+# as ``fastnn --help`` lists them
+COMMANDS = (train, evaluate, predict, report, diagnose, info, gradcheck, lesson, bench)

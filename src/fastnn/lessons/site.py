@@ -16,7 +16,7 @@ LESSON = Template("""\
 $table
 <h2>The program</h2>
 <p><code>fastnn lesson $name</code> runs it; it is in <a href="$name.py">$name.py</a>.</p>
-<pre><code>$program</code></pre>
+<pre tabindex="0"><code>$program</code></pre>
 """)
 
 

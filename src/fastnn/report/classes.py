@@ -13,7 +13,7 @@ from .answers import Classes, Marks
 from .charts import chart, charts, gallery
 from .rows import features_of, header_of, place
 from .subject import Missing, Subject
-from .words import count, figure, percent
+from .words import count, figure, percent, shorter
 
 MATRIX = 30  # classes that a matrix is readable of
 WORST = 24
@@ -63,11 +63,6 @@ def matrix_picture(answers: Classes, names: list[str]) -> str:
                        "below has its numbers",
                  "Rows are true classes, columns predicted ones; the darker, the larger the share of the true class.",
                  width=1.15 * side, height=side)
-
-
-def shorter(name: str) -> str:
-    """A name that fits beside an axis."""
-    return name if len(name) <= 16 else f"{name[:15]}\u2026"
 
 
 def calibration_picture(answers: Classes) -> str:

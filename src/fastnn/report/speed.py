@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..page import escape, folded, table
 from .charts import chart, charts
 from .subject import Subject
-from .words import count, percent
+from .words import count, percent, shorter
 
 SHOWN = 12  # ops of the picture
 
@@ -28,7 +29,8 @@ def profile(subject: Subject) -> str:
     def draw(ax: Any) -> None:
         from .. import plot
 
-        plot.profile(measured, ax=ax, n=SHOWN)
+        ops = tuple(replace(op, layer=shorter(op.layer)) for op in measured.ops)
+        plot.profile(replace(measured, ops=ops), ax=ax, n=SHOWN)
 
     longest = max(measured.ops, key=lambda op: op.microseconds)
     rows = [[f"{op.layer}: {op.op}", f"{op.microseconds:.2f}", f"{op.microseconds / total:.1%}", f"{op.gflops:.1f}",

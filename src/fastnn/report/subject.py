@@ -88,6 +88,9 @@ class Subject:
             feature_names = model.columns.features
         if (X is None) != (y is None):
             raise ValueError("X, y: expected both or neither, got one of them")
+        if not model._losses:
+            return cls(model, history, None, None, {}, None, None,
+                       why_no_rows="the model is not compiled with a loss")
         judged, trained = None, None
         held = history.trained if history.trained and history.trained.model is model else None
         if training is not None:
@@ -105,11 +108,7 @@ class Subject:
         elif trained:
             judged = trained._replace(name=data_name or trained.name)
         seen = judged is not None and trained is not None and judged.X is trained.X
-        why = ""
-        if judged is None and not model._losses:
-            why = "the model is not compiled with a loss"
-        elif judged is None:
-            why = "there are no rows to judge the model by; give X and y"
+        why = "" if judged else "there are no rows to judge the model by; give X and y"
         self = cls(model, history, judged, trained or judged, names_by_output(class_names, model),
                    texts("feature_names", feature_names), image_shape, seen, why)
         self._check_names()

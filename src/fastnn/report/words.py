@@ -56,3 +56,14 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     whole = round(value)
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def shorter(name: str) -> str:
+    """A name that fits beside an axis.
+
+    Examples
+    --------
+    >>> shorter("standardize"), len(shorter("a" * 80))
+    ('standardize', 20)
+    """
+    return name if len(name) <= 20 else f"{name[:19]}\u2026"
