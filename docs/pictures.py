@@ -1,13 +1,19 @@
 """The pictures in docs/images and their page, made anew: ``python docs/pictures.py``, or with names for some.
 
-One for each function of `fastnn.plot`, and ``lesson-NAME.png`` for each lesson. It takes about a minute.
+One for each function of `fastnn.plot`, ``lesson-NAME.png`` for each lesson, and ``report.png``, a report as Chromium
+shows it, where there is one. It takes about a minute.
 """
 import inspect
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from matplotlib import pyplot
+from PIL import Image
 
 import fastnn as fnn
 from fastnn import plot
@@ -166,6 +172,35 @@ PICTURES = {
 }
 
 
+def report(path):
+    """The top of a report at a desk's width, light, and its classes at a phone's, dark, beside each other."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        print("report: left as it is, because there is no Chromium")
+        return
+    X, X_test, y, y_test = digits()
+    model = network(fnn.Dense(64, "relu"), fnn.Dense(10, "softmax"), optimizer=fnn.Adam(1e-3))
+    history = model.fit(X, y, epochs=20, validation_split=0.1, verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        made, shots = Path(folder, "report.html"), []
+        history.report(made, X_test, y_test, title="Digits", data_name="test images")
+        classes = Path(folder, "classes.html")
+        classes.write_text(re.sub(r"<nav.*?(?=<section aria-labelledby=.classes)", "<main>", made.read_text(),
+                                  flags=re.DOTALL))
+        for name, width, scheme, shown in (("desk", 1040, 1, made), ("phone", 390, 0, classes)):
+            shots.append(Path(folder, f"{name}.png"))
+            subprocess.run([chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                            f"--user-data-dir={folder}/profile", f"--blink-settings=preferredColorScheme={scheme}",
+                            f"--window-size={width},960", f"--screenshot={shots[-1]}", shown.as_uri()],
+                           check=True, capture_output=True)
+        desk, phone = map(Image.open, shots)
+        whole = Image.new("RGB", (desk.width + 20 + phone.width, desk.height), "white")
+        whole.paste(desk, (0, 0))
+        whole.paste(phone, (desk.width + 20, 0))
+        small = whole.resize((900, round(900 * whole.height / whole.width)), Image.Resampling.LANCZOS)
+        small.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
 def page():
     """docs/pictures.md: every function, its summary and its picture."""
     parts = ["# Pictures\n", "What `fastnn.plot` draws: one call a picture, `ax=` for Axes of your own; they are "
@@ -174,6 +209,9 @@ def page():
     for name in PICTURES:
         summary = inspect.getdoc(getattr(plot, name)).split("\n\n")[0].replace("\n", " ")
         parts.append(f"## plot.{name}\n\n{summary}\n\n![{summary}](images/{name}.png)\n")
+    parts.append("## Reports\n\nWhat `history.report(path)`, `fastnn train --report FILE` and `fastnn report MODEL "
+                 "--data DATA` put on one page:\n`fastnn.report.write_report` has the settings.\n\n![The top of a "
+                 "report, and the classes of one on a phone, dark](images/report.png)\n")
     return "\n".join(parts)
 
 
@@ -194,6 +232,8 @@ def main(names):
     for name, lesson in LESSONS.items():
         if not names or f"lesson-{name}" in names:
             draw(f"lesson-{name}", lambda lesson=lesson: lesson.picture(lesson.experiment()))
+    if not names or "report" in names:
+        report(FOLDER / "report.png")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def matrix_picture(answers: Classes, names: list[str]) -> str:
     side = min(7.5, 2.4 + 0.26 * n)
     return chart(draw, f"confusion matrix of {n} classes: {answers.right} of {len(answers.labels)} right; the table "
                        "below has its numbers",
-                 "Rows are true classes, columns predicted ones; the darker, the larger the share of the true class.",
+                 "Rows are true classes, columns predicted ones; shades are shares of the true class.",
                  width=1.15 * side, height=side)
 
 
