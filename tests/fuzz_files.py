@@ -27,6 +27,7 @@ import pytest
 
 import fastnn as fnn
 from fastnn.data import read_idx
+from fastnn.data.columns import Column, Columns
 from fastnn.io import records
 from fastnn.io.model_file import arrays_of, describe
 
@@ -217,6 +218,8 @@ class Model:
         fnn.Sequential(images, (4, 4, 1)).save(os.path.join(folder, "model-2"))
         model = network()
         model.fit(X, Y, epochs=2, verbose=0)
+        model.classes = ["no", "yes", 3]
+        model.columns = Columns((Column("size"), Column("colour", ("blue", "green", "red"))), "kind", True)
         model.save(os.path.join(folder, "model-3"))
         graph().save(os.path.join(folder, "model-4"))
 

@@ -1,4 +1,5 @@
 """Tables of text: what is read, what it is taken for, and what is refused by file, line and column."""
+import csv
 import gzip
 import io
 import re
@@ -9,6 +10,7 @@ import pytest
 from fastnn.data import tables
 from fastnn.data.columns import Column, Columns, choose_columns, codes_of, labels_of
 from fastnn.data.tables import TextColumn, read_table
+from fuzz_files import damage
 
 
 @pytest.fixture
@@ -177,3 +179,29 @@ def test_classes(read):
     with pytest.raises(ValueError, match="line 3, column 'z': expected one of the classes that the model knows, 2, 3, "
                                          "got '1'"):
         codes_of(table, 2, (2, 3))
+
+
+@pytest.mark.parametrize("inputs", [800, pytest.param(200_000, marks=pytest.mark.slow)])
+def test_damaged_tables(tmp_path, inputs):
+    """Whatever the bytes are, a table is refused in the one way or read as Python's csv module reads it."""
+    originals = [b"a,b,kind\n1,2.5,x\n-3,1e4,y\n7,8,x\n", b'"a b";c\r\n"1";\r\n2;"x ""y"""\r\n',
+                 "größe\tn\n1\t2\n3\t4\n".encode(), b"1,2\n3,4\n\n5,6", gzip.compress(b"a,b\n1,2\n3,4\n")]
+    rng, path, read = np.random.default_rng(0), tmp_path / "t.csv", 0
+    for _ in range(inputs):
+        content = damage(originals[rng.integers(len(originals))], rng)
+        path.write_bytes(content)
+        try:
+            table = read_table(path)
+        except ValueError as error:
+            assert type(error) is ValueError and str(error).startswith(f"{path}: "), error
+            continue
+        read += 1
+        text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=table.delimiter,
+                                          skipinitialspace=table.delimiter != "\t") if any(map(str.strip, row))
+                or len(row) > 1][table.header:]
+        for i, column in enumerate(table.columns):
+            fields = [row[i].strip() for row in rows]
+            assert fields == column.rows() if isinstance(column, TextColumn) else np.array_equal(
+                np.array(fields, float), column, equal_nan=True), content
+    assert inputs / 10 < read < inputs
