@@ -177,7 +177,7 @@ class TestErrors:
         ([], "required: {train,"),
         (["fly"], "invalid choice: 'fly'"),
         (["train", "--wings", "2"], "unrecognized arguments: --wings 2"),
-        (["train", "--epoch", "2"], "unrecognized arguments: --epoch 2"),
+        (["train", "--epoch", "2"], "fastnn train: error: unrecognized arguments: --epoch 2; did you mean --epochs?"),
         (["train", "--epochs", "0"], "argument --epochs: expected a whole number of at least 1, got '0'"),
         (["train", "--batch-size", "1.5"], "argument --batch-size: expected a whole number"),
         (["train", "--seed", "-1"], "argument --seed: expected a whole number of at least 0"),

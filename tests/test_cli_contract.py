@@ -76,18 +76,20 @@ def test_the_examples_of_the_help_run(name, run):
         assert code == (1 if name == "diagnose" else 0) and (lines or "--output" in arguments)
 
 
-KEYS = {  # of the document, beside command, fastnn and exit_code: these stay
-    "train": "model data task classes columns rows parameters epochs interrupted history test seconds rows_per_second "
-             "machine",
-    "evaluate": "model data rows loss accuracy classes confusion",
-    "predict": "model data rows output classes columns predictions",
-    "diagnose": "healthy findings expected_loss outcome measurements",
-    "info": "backend isa threads numpy python platform", "gradcheck": "passed failed checks", "lesson": "lessons",
-    "bench": "isa threads dtype peak_gflops_a_thread workloads"}
+PAGE = README.parent / "docs" / "command_line.md"
+KEYS = {  # of each command's document: up to the semicolon those that it always has
+    name: re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", keys.partition(";")[0]))
+    for name, keys in re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+} if PAGE.is_file() else {}
 CALLS = {
     "train": "--data iris.csv --epochs 2 --output json.safetensors", "evaluate": "iris.safetensors --data iris.csv",
     "predict": "iris.safetensors --data new.csv", "diagnose": "--data iris.csv", "info": "", "lesson": "--list",
     "gradcheck": "'activation relu' --backend numpy --dtype float64", "bench": "4-16-3 --rounds 1 --seconds 0.001"}
+
+
+@pytest.mark.skipif(not KEYS, reason="the documentation is not here")
+def test_every_document_is_described():
+    assert set(KEYS) == set(NAMES) == set(CALLS) and all(map(len, KEYS.values()))
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -99,7 +101,7 @@ def test_one_document(name, run):
     document = json.loads("\n".join(lines), parse_constant=pytest.fail)  # no NaN, no Infinity
     assert list(document)[:3] == ["command", "fastnn", "exit_code"]
     assert (document["command"], document["fastnn"], document["exit_code"]) == (name, fnn.__version__, code)
-    assert set(KEYS[name].split()) <= document.keys() and "Traceback" not in err
+    assert set(KEYS.get(name, ())) <= document.keys() and "Traceback" not in err
     if name in ("evaluate", "info"):
         again = json.loads("\n".join(run("--json", name, *arguments)[1]))
         assert again.keys() == document.keys()

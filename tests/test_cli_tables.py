@@ -201,6 +201,16 @@ class TestClasses:
         code, _, err = run("train", "--data", "iris.csv", "--from", model, "--hidden", "3")
         assert code == 2 and "argument --hidden: expected without --from" in err
 
+    def test_an_index_is_noticed(self, run):
+        """As pandas writes it unless told not to: under an empty name."""
+        names, rows = flowers()
+        write_table("t.csv", ["", *names], [[i, *row] for i, row in enumerate(rows)])
+        code, lines, _ = run("train", "--data", "t.csv", "--epochs", 1)
+        assert code == 0 and lines[3] == ("note: 'column 0' only counts the rows; if it should not be an input, say "
+                                          "--ignore 0")
+        code, lines, _ = run("train", "--data", "t.csv", "--epochs", 1, "--ignore", 0)
+        assert code == 0 and lines[2] == "inputs: 4 numbers" and "note" not in lines[3]
+
     def test_stdin(self, iris, run, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path(iris).read_bytes())))
         code, lines, _ = run("train", "--data", "-", "--epochs", 1)
@@ -331,7 +341,7 @@ TABLE = "a,b,kind\n1,2,x\n2,,y\n3,4,x\n"
     ("a,b\n", ["train"], "t.csv: expected rows of values, got a header only"),
     ("", ["train"], "t.csv: expected a table, got an empty file"),
     ("\0\1", ["train"], "binary file"),
-    ("a,b\n" + "".join(f"{i},name {i}\n" for i in range(30)), ["train"], "got 30 different texts on 30 rows; is it"),
+    ("a,b\n" + "".join(f"{i},name {i}\n" for i in range(30)), ["train"], "some rows of each, got 30 on 30 rows"),
     (TABLE, ["evaluate", "nowhere"], "nowhere: expected a model file, as `fastnn train` writes, got nothing"),
     (TABLE, ["predict", "t.csv"], "t.csv: "),
     (TABLE, ["predict", "."], ".: expected a model file, as `fastnn train` writes, got a folder")])

@@ -15,7 +15,7 @@ from typing import Any
 import fastnn as fnn
 
 from .commands import COMMANDS
-from .flags import BROKEN_PIPE, BUG, EXIT_CODES, INTERRUPTED, WRONG_USE, Parser
+from .flags import BROKEN_PIPE, BUG, EXIT_CODES, INTERRUPTED, WRONG_USE, ParseError, Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = "fastnn"
     try:
         try:
-            arguments = make_parser().parse_args(argv)
+            arguments = parse(argv)
             name += f" {arguments.command}"
             with redirect_stdout(sys.stderr) if wants_json else nullcontext():  # what is said on the way
                 code, document = arguments.run(arguments)
@@ -62,6 +62,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has gone, as in `fastnn info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments; of a flag that nobody knows the error names those like it.
+
+    Examples
+    --------
+    >>> parse(["train", "--epoch", "3"])
+    Traceback (most recent call last):
+    fastnn.flags.ParseError: unrecognized arguments: --epoch 3; did you mean --epochs?
+    """
+    from difflib import get_close_matches  # only now: it is for errors
+
+    parser = make_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        known = parser.commands[arguments.command]._option_string_actions
+        near = get_close_matches(unknown[0].partition("=")[0], known, 1) if unknown[0].startswith("-") else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ParseError(f"fastnn {arguments.command}", f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return arguments
 
 
 def explain(error: BaseException) -> tuple[int, str]:
@@ -105,7 +126,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """All flags."""
     codes = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
     parser = Parser(prog="fastnn", description="Neural networks on the CPU.", allow_abbrev=False,
@@ -117,6 +138,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar=f"{{{names}}}")
     for command in COMMANDS:
         command.add(commands)
+    parser.commands = commands.choices
     for each in (parser, *commands.choices.values()):  # before the command's name and after it
         usual = False if each is parser else argparse.SUPPRESS
         each.add_argument("--json", action="store_true", default=usual,

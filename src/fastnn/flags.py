@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 FINE, FOUND, WRONG_USE, BUG, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
@@ -36,7 +36,9 @@ class ParseError(ValueError):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are raised."""
+    """A parser whose errors are raised; that of ``fastnn`` has one for each of its `commands`."""
+
+    commands: Mapping[str, argparse.ArgumentParser]
 
     def error(self, message: str) -> NoReturn:
         raise ParseError(self.prog, message)

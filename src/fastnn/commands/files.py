@@ -71,6 +71,8 @@ def load_file(path: str, arguments: argparse.Namespace, like: Samples | None) ->
     X, y = _load_npz(path, arguments) if kind == "npz" else _load_idx(path, arguments)
     assert y is not None
     classes, why = _classes_of_array(y, arguments.task, path)
+    if _are_too_many(classes, len(y)):
+        raise ValueError(f"{path}: expected classes, some rows of each, got {len(classes or ())} on {len(y)} rows")
     return Samples(path, X, to_targets(y, classes, path), classes,
                    said=(f"target: {_described(classes)}, because {why}",))
 
@@ -90,6 +92,9 @@ def read_as(path: str, arguments: argparse.Namespace, columns: Columns | None, c
 
 def kind_of(path: str) -> str:
     """What a file is, by its first bytes: "npz", "idx" or "table"."""
+    if Path(path).is_dir():
+        raise UsageError("--data", f"expected a file, got the folder {path!r}; MNIST's files are read with "
+                                   "--data mnist --path FOLDER")
     if path == STDIN or not Path(path).is_file():
         return "table"  # whose reader says what is wrong
     with open(path, "rb") as file:
@@ -213,13 +218,16 @@ def _load_table(path: str, arguments: argparse.Namespace) -> Samples:
     if target in ignored:
         raise UsageError("--ignore", f"expected columns other than the target {table.names[target]!r}")
     classes, why = _classes_of_column(table, target, arguments.task)
+    if _are_too_many(classes, len(table)):
+        raise table.error(f"expected classes, some rows of each, got {len(classes or ())} on {len(table)} rows; is it "
+                          "the right --target?", target)
     columns = choose_columns(table, target, ignored, categories)
     y = table.numbers(target) if classes is None else codes_of(table, target, classes)
     return Samples(table.path, columns.encode(table), y, classes, columns, table, (
         f"{table.path}: {len(table):,} rows, {len(table.names)} columns between "
         f"{DELIMITERS.get(table.delimiter, repr(table.delimiter))}, {'with' if table.header else 'without'} a header",
         f"target: {table.names[target]!r}{', the last column' * (arguments.target is None)}: {_described(classes)}, "
-        f"because {why}", _inputs(columns)))
+        f"because {why}", _inputs(columns), *_counters(table, columns)))
 
 
 def _classes_of_column(table: Table, target: int, task: str | None) -> tuple[tuple[Any, ...] | None, str]:
@@ -229,11 +237,11 @@ def _classes_of_column(table: Table, target: int, task: str | None) -> tuple[tup
     table.require_complete(target)
     if task == "regress" or (task is None and table.is_spoilt(target)):
         raise table.not_a_number(target)
-    classes = labels_of(table, target)
-    if len(classes) > max(FEW, len(table) // 2):
-        raise table.error(f"expected classes, some rows of each, got {len(classes)} different texts on {len(table)} "
-                          "rows; is it the right --target?", target)
-    return classes, "it is text"
+    return labels_of(table, target), "it is text"
+
+
+def _are_too_many(classes: tuple[Any, ...] | None, n_rows: int) -> bool:
+    return classes is not None and len(classes) > max(FEW, n_rows // 2)
 
 
 def _inputs(columns: Columns) -> str:
@@ -244,6 +252,17 @@ def _inputs(columns: Columns) -> str:
         k = sum(len(column.features) for column in of_names)
         parts.append(f"{len(of_names)} column{'s' * (len(of_names) != 1)} of names as {k} zeros and ones")
     return f"inputs: {' and '.join(parts)}"
+
+
+def _counters(table: Table, columns: Columns) -> list[str]:
+    """A note for each input that only counts the rows, as an index that was written with the table does."""
+    notes = []
+    for column in columns.inputs:
+        values = table.columns[table.index(column.name)]
+        if isinstance(values, np.ndarray) and len(values) > FEW and (np.diff(values) == 1).all():
+            notes.append(f"note: {column.name!r} only counts the rows; if it should not be an input, say --ignore "
+                         f"{table.index(column.name)}")
+    return notes
 
 
 def _read_table_as(path: str, arguments: argparse.Namespace, columns: Columns | None, classes: tuple[Any, ...] | None,
