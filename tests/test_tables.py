@@ -204,4 +204,4 @@ def test_damaged_tables(tmp_path, inputs):
             fields = [row[i].strip() for row in rows]
             assert fields == column.rows() if isinstance(column, TextColumn) else np.array_equal(
                 np.array(fields, float), column, equal_nan=True), content
-    assert inputs / 10 < read < inputs
+    assert inputs / 20 < read < inputs
