@@ -167,6 +167,8 @@ class TestMnist:
         write_mnist(folder, "t10k", X[1000:], y[1000:])
         code, lines, _ = run("train", "--data", "mnist", "--path", ".", "--epochs", 1)
         assert code == 0 and lines[0] == "mnist: 1,000 images to train on, 797 to test"
+        code, _, err = run("train", "--data", "mnist", "--path", ".", "--test", 0.1)
+        assert code == 2 and "argument --test: expected without test rows of their own" in err
         code, lines, _ = run("train", "--data", "mnist", "--path", ".", "--epochs", 1, "--train-rows", 500,
                              "--test-rows", 200)
         assert code == 0 and lines[0] == "mnist: 500 images to train on, 200 to test"

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from typing import Any
@@ -43,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             arguments = parse(argv)
             name += f" {arguments.command}"
-            with redirect_stdout(sys.stderr) if wants_json else nullcontext():  # what is said on the way
+            with redirect_stdout(sys.stderr) if wants_json else nullcontext(), warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_, **__: print(
+                    f"{name}: warning: {one_line(message)}", file=sys.stderr)
                 code, document = arguments.run(arguments)
         except SystemExit as stop:  # of --help and --version
             return int(stop.code or 0)
@@ -95,12 +98,23 @@ def explain(error: BaseException) -> tuple[int, str]:
     >>> explain(KeyError("x"))
     (70, "error inside fastnn, please report it with what --traceback prints: KeyError: 'x'")
     """
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted before there was anything to keep"
     if isinstance(error, (ValueError, OSError, FloatingPointError, MemoryError, ImportError)):
         return WRONG_USE, f"error: {text or type(error).__name__}"
     return BUG, f"error inside fastnn, please report it with what --traceback prints: {type(error).__name__}: {text}"
+
+
+def one_line(message: object) -> str:
+    r"""A message without its line breaks.
+
+    Examples
+    --------
+    >>> one_line("a\n  b")
+    'a b'
+    """
+    return " ".join(str(message).split())
 
 
 def as_json(command: str, code: int, document: Mapping[str, Any]) -> str:

@@ -101,9 +101,9 @@ def run_bench(arguments: argparse.Namespace) -> Found:
         print("\n".join(dict.fromkeys(w.name for w in chosen)))
         return FINE, {"names": list(dict.fromkeys(w.name for w in chosen))}
     most = arguments.threads or fnn.get_num_threads()
-    runs = [("numpy", most)]
+    runs: list[tuple[str, int | None]] = [("numpy", None)]  # the threads of NumPy's BLAS
     if fnn.backends.native:
-        runs = [("native", n) for n in sorted({1, most})] + runs
+        runs = [*(("native", n) for n in sorted({1, most})), *runs]
     peak = fnn.backends.native.fma_gflops("float32") if fnn.backends.native else None
     core = f"{fnn.backends.isa()}, {peak:.0f} GFLOP/s of multiply-adds a thread" if peak else "no native core"
     print(f"{core}; float32, microseconds of a step or a call")
@@ -131,7 +131,7 @@ def run_bench(arguments: argparse.Namespace) -> Found:
                                       "peak_gflops_a_thread": peak, "workloads": rows}
 
 
-def measure(workload: Workload, backend: str, threads: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(workload: Workload, backend: str, threads: int | None, arguments: argparse.Namespace) -> dict[str, Any]:
     """Check a workload, and time it: a row of the document."""
     X, y = workload.rows()
     row: dict[str, Any] = {"workload": workload.name, "task": "train" if workload.optimizer else "predict",
@@ -185,11 +185,11 @@ def disagreement(workload: Workload, model: fnn.Sequential, X: np.ndarray, y: np
 
 
 @contextmanager
-def machine(backend: str, threads: int) -> Iterator[None]:
+def machine(backend: str, threads: int | None) -> Iterator[None]:
     """A backend, and threads of the native core; afterwards as before."""
     before = fnn.get_num_threads()
     with fnn.use_backend(backend):
-        fnn.set_num_threads(threads)
+        fnn.set_num_threads(threads or before)
         try:
             yield
         finally:

@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
                     "confusion matrix and the worst errors, or predicted against true, where the time of a step goes, "
                     "settings and environment. The numbers are those of `fastnn evaluate`. `fastnn train --report "
                     "FILE` writes one at the end of a training.",
-        epilog="example: fastnn report digits.safetensors --data digits --output digits.html")
+        epilog="example: fastnn report iris.safetensors --data iris.csv --output iris.html")
     report.set_defaults(run=run_report)
     report.add_argument("model", metavar="MODEL", help="the model's file")
     add_data_flags(report, trains=False)
