@@ -174,7 +174,7 @@ class Compiled:
             if tensor not in self.graph.n_uses:
                 continue
             walk.values[tensor] = x = self._input(b, entry, i)
-            b.probe("output", x)
+            b.probe(f"input {i}", x)
             if entry.direct and entry.kind == "predict":
                 b.emit("check_rows", x)
         if entry.kind in ("predict", "forward"):

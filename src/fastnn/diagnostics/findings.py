@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..bundles import Bundle
 from ..divergence import DivergenceError
-from ..sequential import Sequential
+from ..model import Model
 from .measuring import LayerFigures, Measurement
 
 SEVERITIES = ("error", "warning", "note")
@@ -83,13 +84,13 @@ class Evidence:
 
     Attributes
     ----------
-    model : Sequential
+    model : Model
         For its settings.
     measurements, moments : list
         The network at several moments, and their names.
     uninformed : float
         The loss of an output layer whose weights are zero.
-    targets : numpy.ndarray
+    targets : numpy.ndarray, or a tuple of them
         Of the probed rows.
     fresh : bool
         Whether the network was untrained at the first moment.
@@ -103,11 +104,11 @@ class Evidence:
         Losses and metrics of each epoch so far.
     """
 
-    model: Sequential
+    model: Model
     measurements: list[Measurement]
     moments: list[str]
     uninformed: float
-    targets: np.ndarray
+    targets: Bundle
     fresh: bool
     curvatures: Callable[[], tuple[float, float]]
     outcome: Outcome | None = None

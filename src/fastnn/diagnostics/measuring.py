@@ -5,64 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .. import checks
-from ..activations import ACTIVATIONS, Choice
+from .. import bundles
+from ..activations import Choice
 from ..backends import Pass
-from ..compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT
+from ..bundles import Bundle
+from ..compilation import TARGET_SLOT, WEIGHT_SLOT, X_SLOT, n_out
 from ..divergence import DivergenceError
-from ..inference import adapt
+from ..inference import adapt, as_gatherable, bind
 from ..layers import InputLayer, Layer
-from ..sequential import Sequential
+from ..layers.tensor import Tensor
+from ..model import Model
 from ..training import train_on_batch
 from .curvature import extreme_curvatures
+from .flatness import FLAT, flatness, slopes
 
-FLAT = 0.06  # of the steepest slope: that of tanh at 0.97 (Karpathy, makemore 3, counts from there)
 DEAD = 1e-3  # of the steepest slope, on every row: the unit does not learn
 PROBE_ROWS = 512  # that are looked at
 CLASSES = ("labels_or_rows", "labels", "binary", "signs")  # kinds of targets
 BINS = 40  # of a histogram
-
-
-class Shape(NamedTuple):
-    """How flat an activation is: its steepest slope (at most 1 counts) and how many of its ends are flat."""
-
-    steepest: float
-    flat_ends: int
-
-
-def slopes(choice: Choice, z: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-    """f'(z) element by element; None for the identity and for activations of whole rows."""
-    if choice.functions is not None:
-        return np.asarray(choice.functions[1](z))
-    if choice.name == "identity" or choice.name not in ACTIVATIONS:
-        return None
-    row = ACTIVATIONS[choice.name]
-    return row.slope(y if row.derivative_of == "output" else z, choice.alpha)
-
-
-@lru_cache(maxsize=64)
-def flatness(choice: Choice) -> Shape:
-    """Where an activation is flat, told by its slope alone, so that it holds for a user's own too.
-
-    Examples
-    --------
-    >>> [flatness(Choice(name)).flat_ends for name in ("tanh", "relu", "identity")]
-    [2, 1, 0]
-    """
-    z = np.concatenate([np.linspace(-3, 3, 601), [-1e3, 1e3]])
-    with np.errstate(all="ignore"):
-        y = ACTIVATIONS[choice.name].function(z, choice.alpha) if choice.name in ACTIVATIONS else z
-        slope = slopes(choice, z, y)
-    if slope is None:
-        return Shape(1.0, 0)
-    slope = np.abs(slope)
-    steepest = min(1.0, float(np.nanmax(slope[:-2]))) or 1.0
-    return Shape(steepest, int((slope[-2:] < FLAT * steepest).sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +104,7 @@ class Measurement:
     reach : float
         Norm of all weights, or of Xavier's where that is larger: how far a training goes.
     inputs : numpy.ndarray, shape (features,)
-        Root mean square of each feature as it reaches the first layer with parameters.
+        Root mean square of each feature, of all inputs side by side, as it reaches the first layer with parameters.
     input_spread : float
         Root mean square over those features of their standard deviation over the rows.
     layers : tuple of LayerFigures
@@ -162,18 +126,31 @@ class Measurement:
         return self.loss - (0.0 if math.isnan(self.penalty) else self.penalty)
 
 
-def counted_rows(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+def counted_rows(X: Bundle, weight: np.ndarray | None) -> np.ndarray:
     """The numbers of the rows whose weight is not 0, as it is where a label is ignored."""
-    return np.arange(len(X)) if weight is None else np.flatnonzero(weight)
+    return np.arange(bundles.n_rows(X)) if weight is None else np.flatnonzero(weight)
 
 
-def sample_rows(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, n: int,
-                ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def sample_rows(model: Model, X: Bundle, y: Bundle, weight: np.ndarray | None, n: int,
+                ) -> tuple[Any, Any, np.ndarray | None]:
     """At most n of the rows that count, drawn by the model's seed; arrays of their own."""
     rows = counted_rows(X, weight)
     if len(rows) > n:
         rows = np.sort(np.random.default_rng([model.seed, 3]).choice(rows, n, replace=False))
-    return X[rows], y[rows], None if weight is None else weight[rows]
+    return bundles.take(X, rows), bundles.take(y, rows), bundles.take(weight, rows)
+
+
+def last_layers(model: Model) -> list[Layer]:
+    """The layers with weights that the outputs come from, with no other such layer between."""
+    found: dict[Layer, None] = {}
+    stack = list(model._graph.outputs)
+    while stack:
+        node = stack.pop().node
+        if node is not None and "weight" in node.layer.segments:
+            found[node.layer] = None
+        elif node is not None:
+            stack += node.inputs
+    return list(found)
 
 
 class Probe:
@@ -181,7 +158,7 @@ class Probe:
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Compiled.
     X, y, weight
         The rows to look at, checked.
@@ -189,12 +166,12 @@ class Probe:
         Rows of the step whose size is measured.
     """
 
-    def __init__(self, model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None,
+    def __init__(self, model: Model, X: Bundle, y: Bundle, weight: np.ndarray | None,
                  batch_size: int) -> None:
         self.model, self.twin = model, model.copy()
-        self.X = X if checks.is_gatherable(X) else np.ascontiguousarray(X, model.dtype)
+        self.X = as_gatherable(X, model.dtype)
         self.y, self.weight, self.batch_size = y, weight, batch_size
-        self.fused = model._compiled.heads[0].fused is not None
+        self.fused = {head.tensor.name for head in model._compiled.heads if head.fused}
 
     def mirror(self) -> None:
         """Give the twin all numbers of the model."""
@@ -215,20 +192,20 @@ class Probe:
         with np.errstate(all="ignore"):
             layers = tuple(self._figures(layer, arrays, gradients, ratios, histograms)
                            for layer in self._shown(arrays))
-            inputs = self._reaching(arrays).astype(np.float64)
+            inputs = [a.reshape(len(a), -1).astype(np.float64) for a in self._reaching(arrays)]
             return Measurement(
                 update=self.model.update_count, loss=loss, penalty=_penalty(arrays),
                 gradient=_norm(list(gradients.values())), reach=self._reach(),
-                inputs=np.sqrt((inputs ** 2).mean(axis=0)),
-                input_spread=float(np.sqrt(inputs.var(axis=0).mean())), layers=layers)
+                inputs=np.concatenate([np.sqrt((a ** 2).mean(axis=0)) for a in inputs]),
+                input_spread=float(np.sqrt(np.concatenate([a.var(axis=0) for a in inputs]).mean())), layers=layers)
 
     def gradient(self) -> tuple[float, dict[tuple[str, str], np.ndarray]]:
         """The twin's loss and what its layers pass on, in the same pass that leaves the gradients."""
-        model, n = self.twin, len(self.X)
+        model, n = self.twin, bundles.n_rows(self.X)
         entry = model._compiled.entry("gradient", self.y, self.weight, probing=True)
         with model._compiled.borrow(entry, n, model._compiled.time(self.X)) as run:
-            for slot, array in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight)):
-                run.bind(slot, array)
+            for slot, bundle in ((X_SLOT, self.X), (TARGET_SLOT, self.y), (WEIGHT_SLOT, self.weight)):
+                bind(run, slot, bundle)
             losses = np.zeros(1)
             run.begin(Pass(n, n, n, row_weight=self.weight, losses=losses, update_count=model.update_count,
                            seed=model.seed))
@@ -237,13 +214,14 @@ class Probe:
         return float(losses[0]), arrays
 
     def uninformed_loss(self) -> float:
-        """The data's loss where the last layer with weights says nothing: ln C for C classes."""
-        last = [layer for layer in self.twin.layers if "weight" in layer.segments]
+        """The data's loss where the last layers with weights say nothing: ln C for C classes."""
+        last = last_layers(self.twin)
         if not last:
             return math.nan
         self.mirror()
-        for name in last[-1].segments:
-            getattr(last[-1], name)[...] = 0
+        for layer in last:
+            for name in layer.segments:
+                getattr(layer, name)[...] = 0
         loss, arrays = self.gradient()
         penalty = _penalty(arrays)
         return loss if math.isnan(penalty) else loss - penalty
@@ -260,12 +238,23 @@ class Probe:
             if layer.segments or (layer.name, "pre_activation") in arrays:
                 yield layer
 
-    def _reaching(self, arrays: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
+    def _users(self, tensor: Tensor) -> list[Any]:
+        return [node for node in self.twin._graph.nodes if tensor in node.inputs]
+
+    def _reaching(self, arrays: dict[tuple[str, str], np.ndarray]) -> Iterator[np.ndarray]:
         """The inputs as the first layer that is none of their normalisation sees them; of tokens, their vectors."""
-        below = [layer for layer in self.twin.layers
-                 if isinstance(layer, InputLayer) and (layer.name, "output") in arrays]
-        first = self.twin.layers[0]
-        return arrays[(below[-1].name if below else first.name if first.takes_tokens else "", "output")]
+        for i, tensor in enumerate(self.twin._graph.inputs):
+            users = self._users(tensor)
+            if not users:
+                continue
+            array = arrays["", f"input {i}"]
+            if users[0].layer.takes_tokens:
+                array = arrays[users[0].layer.name, "output"]
+            while len(users) == 1 and len(users[0].inputs) == 1 and not users[0].layer.segments:
+                if isinstance(users[0].layer, InputLayer):
+                    array = arrays.get((users[0].layer.name, "output"), array)
+                users = self._users(users[0].outputs[0])
+            yield array
 
     def _update_ratios(self) -> dict[str, float]:
         """How far one step moves each parameter, relative to it; the twin's parameters are put back."""
@@ -277,7 +266,7 @@ class Probe:
                  if name in twin._numbers.trained.segments and moves(name)}
         norms = {name: _norm([view]) for name, view in views.items()}
         try:
-            train_on_batch(twin, self.X[:n], self.y[:n], None if self.weight is None else self.weight[:n])
+            train_on_batch(twin, *(bundles.take(a, slice(n)) for a in (self.X, self.y, self.weight)))
         except DivergenceError:
             return dict.fromkeys(views, math.inf)
         finally:
@@ -297,7 +286,7 @@ class Probe:
         y = arrays[layer.name, "output"]
         z, delta = arrays.get((layer.name, "pre_activation")), arrays.get((layer.name, "delta"))
         choice = getattr(layer, "choice", Choice())
-        if self.fused and layer is self.twin.layers[-1]:
+        if layer.name in self.fused:
             choice = Choice()
         shape = flatness(choice)
         slope = None if z is None else slopes(choice, z, y)
@@ -324,11 +313,9 @@ class Probe:
 
     def _alike(self, layer: Layer) -> float:
         """Share of a layer's units with a twin in it, found by projecting weights onto random directions."""
-        weights = [la for la in self.twin.layers if "weight" in la.segments and la.weight.ndim == 2]
-        if layer not in weights[:-1] or layer.weight.shape[1] < 2:
-            return math.nan
-        above = weights[weights.index(layer) + 1].weight
-        if above.shape[0] != layer.weight.shape[1]:
+        above = self._weight_above(layer)
+        if above is None or layer.weight.ndim != 2 or layer.weight.shape[1] < 2 or \
+                above.shape[0] != layer.weight.shape[1]:
             return math.nan
         rng = np.random.default_rng(0)
         sides = [layer.weight.astype(np.float64).T @ rng.standard_normal(layer.weight.shape[0]),
@@ -338,6 +325,16 @@ class Probe:
         keys = np.stack([np.round(side / (np.abs(side).max() or 1.0), 5) for side in sides], axis=1)
         _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
         return float((counts[inverse.ravel()] > 1).mean())
+
+
+    def _weight_above(self, layer: Layer) -> np.ndarray | None:
+        """The matrix that alone takes what the layer gives, if it has weights itself and there is one."""
+        nodes = [node for node in self.twin._graph.nodes if node.layer is layer]
+        while "weight" in layer.segments and len(nodes) == 1 and len(nodes[0].outputs) == 1:
+            nodes = self._users(nodes[0].outputs[0])
+            if len(nodes) == 1 and "weight" in nodes[0].layer.segments:
+                return nodes[0].layer.weight if nodes[0].layer.weight.ndim == 2 else None
+        return None
 
 
 def _penalty(arrays: dict[tuple[str, str], np.ndarray]) -> float:
@@ -369,24 +366,26 @@ def _histogram(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return counts, np.linspace(low, high, BINS + 1)
 
 
-def usual_start(model: Sequential, uninformed: float) -> tuple[float, float]:
+def usual_start(model: Model, uninformed: float) -> tuple[float, float]:
     """Between what an untrained network's loss should lie, given that of one that says nothing.
 
     Within a factor of 2 for classes, or half of ln C more, where the loss of one that says nothing is small;
     at most 10 times that for other targets, whose size says little about what is usual.
     """
-    if model.target_kind not in CLASSES:
+    if not classifies(model):
         return 0.0, 10.0 * uninformed
-    return uninformed / 2, max(2 * uninformed, uninformed + math.log(max(2, model.output_shape[0])) / 2)
+    share = sum(head.weight * math.log(max(2, n_out(head.tensor))) for head in model._compiled.heads) / 2
+    return uninformed / 2, max(2 * uninformed, uninformed + share)
 
 
-def checked(model: Sequential, X: Any, y: Any, sample_weight: Any,
-            ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def classifies(model: Model) -> bool:
+    """Whether all targets are classes."""
+    return all(model._target_kind(i) in CLASSES for i in range(len(model.output_names)))
+
+
+def checked(model: Model, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray | None]:
     """The arguments of `fastnn.diagnose` and others, as `fit` checks them."""
     model._require_compiled()
-    if len(model.input_names) > 1 or len(model.output_names) > 1:
-        raise ValueError("model: expected one input and one output, got "
-                         f"{len(model.input_names)} and {len(model.output_names)}; look at a part of it, see model.cut")
     if not model._numbers.trained.segments:
         raise ValueError("model: expected layers with parameters that are trained, such as Dense; got none")
     return model._checked(X, y, sample_weight)

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from .. import bundles, checks
+from ..bundles import Bundle
 from ..divergence import DivergenceError
 from ..history import History
 from ..inference import adapt
+from ..model import Model
 from ..schedules import Schedule
-from ..sequential import Sequential
 from ..training import fit
 from . import rules  # noqa: F401  (registers them)
 from .findings import Evidence, Finding, Outcome, as_plain, examine
@@ -97,7 +98,7 @@ class Diagnosis:
     __repr__ = __str__
 
 
-def diagnose(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None, batch_size: int = 32,
+def diagnose(model: Model, X: Any, y: Any, *, sample_weight: Any = None, batch_size: int = 32,
              steps: int = 50, history: History | None = None) -> Diagnosis:
     """Find out why a network does not learn, or would not learn well.
 
@@ -107,8 +108,9 @@ def diagnose(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None, ba
 
     Parameters
     ----------
-    model : Sequential
-        Compiled; fresh or trained.
+    model : Model
+        Compiled; fresh or trained. Where there are several outputs, gradients are compared with the largest
+        of their layers'.
     X, y, sample_weight : array_like
         As `fit` takes them; the training data.
     batch_size : int
@@ -182,7 +184,7 @@ class _Times(Schedule):
         return self.schedule.momenta(updates)
 
 
-def _scaled(model: Sequential, factor: float) -> Sequential:
+def _scaled(model: Model, factor: float) -> Model:
     """A copy that learns at so many times the rate."""
     other = model.copy()
     assert other.optimizer is not None
@@ -200,7 +202,7 @@ def _times(rate: Callable[[int], float], factor: float) -> Callable[[int], float
     return lambda update: factor * rate(update)
 
 
-def _train(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, batch_size: int,
+def _train(model: Model, X: Bundle, y: Bundle, weight: np.ndarray | None, batch_size: int,
            steps: int, sample: tuple) -> tuple[float, DivergenceError | None]:
     """Take some steps; the loss on the sample then, infinite where they diverge, and how they did."""
     rng = np.random.default_rng([model.seed, 4])
@@ -210,15 +212,15 @@ def _train(model: Sequential, X: np.ndarray, y: np.ndarray, weight: np.ndarray |
     rounds = [rng.permutation(counted)[:whole] for _ in range(-(-steps * batch // whole))]
     rows = np.concatenate(rounds)[:steps * batch]
     try:
-        fit(model, X[rows], y[rows], batch, shuffle=False, verbose=0,
-            sample_weight=None if weight is None else weight[rows])
+        fit(model, bundles.take(X, rows), bundles.take(y, rows), batch, shuffle=False, verbose=0,
+            sample_weight=bundles.take(weight, rows))
     except DivergenceError as error:
         return math.inf, error
     loss = _evaluate(model, sample)
     return loss if math.isfinite(loss) else math.inf, None
 
 
-def _evaluate(model: Sequential, sample: tuple) -> float:
+def _evaluate(model: Model, sample: tuple) -> float:
     X, y, weight = sample
     return model.evaluate(X, y, sample_weight=weight)["loss"]
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..activations import ACTIVATIONS
+from ..bundles import parts
 from .findings import Evidence, Found, rule
-from .measuring import CLASSES, LayerFigures, Measurement, usual_start
+from .measuring import LayerFigures, Measurement, classifies, last_layers, usual_start
 
 CS231N = "CS231n, Neural Networks Part 3"
 GLOROT = "Glorot and Bengio 2010"
@@ -239,12 +240,10 @@ def tiny_inputs(evidence: Evidence, limit: float) -> Iterator[Found]:
       remedy="targets divided by their standard deviation, after subtracting their mean")
 def unscaled_targets(evidence: Evidence, limit: float) -> Iterator[Found]:
     """Root mean square of the targets of a network that ends without an activation."""
-    model, targets = evidence.model, evidence.targets
-    if model.target_kind == "rows" and model.layers[-1].activation == "identity":
+    for name, activation, targets in _of_numbers(evidence):
         size = float(np.sqrt(np.mean(np.square(targets, dtype=np.float64))))
-        if size > limit and evidence.uninformed > limit / 2:  # to a cosine, the size is nothing
-            yield Found("targets", size, f"the targets have a root mean square of {size:.3g}; 1 is "
-                        "best")
+        if activation == "identity" and size > limit and evidence.uninformed > limit / 2:  # nothing to a cosine
+            yield Found(name, size, f"the targets have a root mean square of {size:.3g}; 1 is best")
 
 
 @rule(0.0, "error", source="the range of the activation",
@@ -252,13 +251,22 @@ def unscaled_targets(evidence: Evidence, limit: float) -> Iterator[Found]:
       remedy="no activation in the last layer, or targets scaled into its range")
 def unreachable_targets(evidence: Evidence, limit: float) -> Iterator[Found]:
     """Share of the targets outside the range of the last activation."""
-    model, name = evidence.model, evidence.model.layers[-1].activation
-    if model.target_kind == "rows" and name in ACTIVATIONS:
-        low, high = ACTIVATIONS[name].range
-        share = float(((evidence.targets < low) | (evidence.targets > high)).mean())
-        if share > limit:
-            yield Found("targets", share, f"{share:.0%} of the targets lie outside of [{low:g}, {high:g}], "
-                        f"the range of the last layer's {name}")
+    for name, activation, targets in _of_numbers(evidence):
+        if activation in ACTIVATIONS:
+            low, high = ACTIVATIONS[activation].range
+            share = float(((targets < low) | (targets > high)).mean())
+            if share > limit:
+                yield Found(name, share, f"{share:.0%} of the targets lie outside of [{low:g}, {high:g}], "
+                            f"the range of the last layer's {activation}")
+
+
+def _of_numbers(evidence: Evidence) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Of each output whose targets are numbers: what these are called, its activation, and they."""
+    model = evidence.model
+    for i, (head, targets) in enumerate(zip(model._compiled.heads, parts(evidence.targets), strict=True)):
+        if model._target_kind(i) == "rows":
+            name = "targets" if len(model.output_names) == 1 else f"targets of {model.output_names[i]}"
+            yield name, head.activation, targets
 
 
 @rule(2.0, "warning", source=f"{CS231N}: look for correct loss at chance performance; {KARPATHY}",
@@ -267,7 +275,7 @@ def unreachable_targets(evidence: Evidence, limit: float) -> Iterator[Found]:
 def initial_loss(evidence: Evidence, limit: float) -> Iterator[Found]:
     """Loss of an untrained classifier, relative to that of one that says nothing (ln C)."""
     start, expected = evidence.measurements[0], evidence.uninformed
-    if not evidence.fresh or evidence.model.target_kind not in CLASSES or not expected > 0:
+    if not evidence.fresh or not classifies(evidence.model) or not expected > 0:
         return
     ratio = start.data_loss / expected
     if ratio > limit and start.data_loss > usual_start(evidence.model, expected)[1]:
@@ -346,11 +354,17 @@ def _weighted(measurement: Measurement, layer: LayerFigures) -> LayerFigures | N
 
 
 def _ratios(evidence: Evidence) -> Iterator[tuple[int, dict[str, float]]]:
-    """At every moment each lower layer's gradient by that of the last, from the last but one down."""
+    """At every moment each lower layer's gradient by that of the last, from the last but one down.
+
+    Of several last ones, by the largest.
+    """
+    ends = {layer.name for layer in last_layers(evidence.model)}
     for moment, measurement in enumerate(evidence.measurements):
         layers = [la for la in measurement.layers if len(la.shape) > 1 and not math.isnan(la.delta)]
-        if layers and layers[-1].delta > 0:
-            yield moment, {la.name: la.delta / layers[-1].delta for la in reversed(layers[:-1])}
+        last = [la for la in layers if la.name in ends] or layers[-1:]
+        largest = max((la.delta for la in last), default=0.0)
+        if largest > 0:
+            yield moment, {la.name: la.delta / largest for la in reversed(layers) if la not in last}
 
 
 def _factor(ratios: dict[str, float], layer: str) -> float:

@@ -138,6 +138,9 @@ def sanity_check(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None
     >>> fnn.sanity_check(model, X, y).passed
     True
     """
+    if len(model.input_names) > 1 or len(model.output_names) > 1:
+        raise ValueError("model: expected one input and one output, got "
+                         f"{len(model.input_names)} and {len(model.output_names)}; look at a part of it, see model.cut")
     X, y, weight = checked(model, X, y, sample_weight)
     subject = model.copy() if model.update_count == 0 else _changed(model, model.get_config())
     adapt(subject, X)

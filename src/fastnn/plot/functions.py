@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..activations import ACTIVATIONS, ROW_ACTIVATIONS, choose
-from ..diagnostics.measuring import FLAT, flatness, slopes
+from ..diagnostics.flatness import FLAT, flatness, slopes
 from .style import dress, line, new_axes
 
 

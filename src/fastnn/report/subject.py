@@ -176,7 +176,7 @@ class Subject:
         try:
             return diagnose(self.model, self.training.X, self.training.y, sample_weight=self.training.weight,
                             batch_size=self.batch_size, history=self.history)
-        except (ValueError, FloatingPointError) as error:  # several inputs or outputs, nothing to train, ...
+        except (ValueError, FloatingPointError) as error:  # nothing to train, ...
             raise Missing(str(error)) from error
 
     @cached_property
