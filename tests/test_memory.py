@@ -1,11 +1,17 @@
 """What training holds: parameters, gradient, state, snapshot, an arena for one block, no copy of X."""
 
+import gc
+import os
 import subprocess
 import sys
 import textwrap
 
 import numpy as np
 import pytest
+
+import fastnn as fnn
+from fastnn.compilation import KEPT_KINDS
+from fastnn.program import KEPT_SIZES
 
 resource = pytest.importorskip("resource", reason="peak memory is read through the resource module")
 
@@ -74,3 +80,109 @@ def test_x_is_not_copied(kind, tmp_path):
     """, kind, tmp_path / "X.npy")
     limit = 0.3 * size + 8e6  # the order of the rows, labels, an arena, staged blocks
     assert used < limit, f"fit took {used / 1e6:.0f} MB beside {size / 1e6:.0f} MB of X"
+
+
+GROWTH = """
+    import gc
+    kind, steps = sys.argv[1], int(sys.argv[2])
+
+    def resident():
+        return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+    rng = np.random.default_rng(0)
+    layers, shape = {
+        "dense": ([fnn.Dense(16, "relu"), fnn.Dropout(0.1), fnn.BatchNorm()], (16,)),
+        "convolution": ([fnn.Conv2D(2, 3, activation="relu"), fnn.MaxPool2D(2), fnn.Flatten()], (6, 6, 1)),
+        "recurrent": ([fnn.GRU(4)], (3, 2))}[kind]
+    X, y = rng.standard_normal((20_000, *shape)).astype(np.float32), rng.integers(0, 3, 20_000)
+    model = fnn.Sequential([*layers, fnn.Dense(3, "softmax")], shape, seed=0)
+    model.compile("adam", metrics=["accuracy"])
+    epochs = steps // 10_000
+    model.fit(X, y, batch_size=2, epochs=10, verbose=0)
+    before = resident()
+    model.fit(X, y, batch_size=2, epochs=epochs, verbose=0)
+    assert model.update_count == steps + 100_000
+    print(resident() - before, 1e6)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads resident memory in /proc")
+@pytest.mark.parametrize("kind", ["dense", "convolution", "recurrent"])
+def test_a_million_steps_take_no_memory(kind):
+    used, limit = grown(GROWTH, kind, 1_000_000)
+    print(f"a million steps, {kind}: resident memory grew by {used / 1e6:.2f} MB")
+    assert used < limit, f"resident memory grew by {used / 1e6:.2f} MB"
+
+
+def small(n_in=5):
+    model = fnn.Sequential([fnn.Dense(4, "relu"), fnn.Dense(3, "softmax")], (n_in,), seed=0)
+    model.compile()
+    return model
+
+
+def fail(model, X, y):
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X, y, verbose=0, callbacks=fnn.LambdaCallback(on_epoch_end=lambda epoch, logs: 1 / 0))
+
+
+def by_hand(model, X, y):
+    model.backward(model.forward(X))
+    model.step()
+
+
+AGAIN = {
+    "fit": lambda model, X, y, path: model.fit(X, y, batch_size=7, validation_split=0.2, verbose=0),
+    "fit on batches": lambda model, X, y, path: model.fit([(X[:9], y[:9]), (X, y)], verbose=0),
+    "train_on_batch": lambda model, X, y, path: model.train_on_batch(X, y),
+    "forward, backward, step": lambda model, X, y, path: by_hand(model, X, y),
+    "predict": lambda model, X, y, path: (model.predict(X), model.predict(X[:1]), model.predict(X.tolist())),
+    "evaluate": lambda model, X, y, path: model.evaluate(X, y),
+    "compile": lambda model, X, y, path: (model.compile(), model.fit(X, y, verbose=0)),
+    "copy": lambda model, X, y, path: model.copy().fit(X, y, verbose=0),
+    "a new model": lambda model, X, y, path: small().fit(X, y, verbose=0),
+    "save, load": lambda model, X, y, path: (model.save(path), fnn.load(path).predict(X)),
+    "gradients": lambda model, X, y, path: model.bind(X, y).gradients(),
+    "a fit that fails": lambda model, X, y, path: fail(model, X, y),
+    "functional": lambda model, X, y, path: fnn.functional.softmax_forward(X),
+}
+
+
+def counts_after(name, tmp_path, count, calls):
+    """What `count` gives after so many calls, and after as many again."""
+    rng = np.random.default_rng(0)
+    X, y, model, counts = rng.standard_normal((40, 5)).astype("float32"), rng.integers(0, 3, 40), small(), []
+    for _ in range(2):
+        for _ in range(calls):
+            AGAIN[name](model, X, y, tmp_path / "model.safetensors")
+        gc.collect()
+        counts.append(count())
+    return counts
+
+
+@pytest.mark.parametrize("name", AGAIN)
+def test_calls_leave_no_objects(backend, name, tmp_path):
+    before, after = counts_after(name, tmp_path, lambda: len(gc.get_objects()), 30)
+    assert after - before < 15, f"30 calls of {name} left {after - before} objects"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AGAIN)
+def test_calls_leave_no_memory(backend, name, tmp_path):
+    """Python's blocks of memory; NumPy keeps a few hundred small arrays' for the next ones."""
+    before, after = counts_after(name, tmp_path, sys.getallocatedblocks, 1000)
+    print(f"{name}, {fnn.backend()} backend: a thousand calls left {after - before} blocks")
+    assert after - before < 200, f"1,000 calls of {name} left {after - before} blocks of memory"
+
+
+def test_sizes_of_calls_are_not_kept_for_ever(backend):
+    """Batches and sequences of any number of sizes: the memory of the last few kinds waits for the next call."""
+    recurrent = fnn.Sequential([fnn.GRU(3), fnn.Dense(3, "softmax")], (None, 2))
+    recurrent.compile()
+    for n in range(1, 2 * KEPT_KINDS):
+        recurrent.predict(np.zeros((2, n, 2)))
+        recurrent.train_on_batch(np.zeros((n, 2, 2)), np.zeros(n, int))
+    compiled = recurrent._compiled
+    assert len(compiled._idle) == KEPT_KINDS
+    for program in compiled.programs.values():
+        assert len(program.cache) <= KEPT_SIZES and len(program.packed) <= KEPT_SIZES
