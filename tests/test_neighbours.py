@@ -234,8 +234,8 @@ BESIDE = """
         import numpy as np
         from sklearn.cluster import KMeans
         from sklearn.ensemble import HistGradientBoostingRegressor
-        X = np.random.default_rng(0).standard_normal((600, 5))
-        forest = HistGradientBoostingRegressor(max_iter=5, random_state=0).fit(X, X[:, 0])
+        X = np.random.default_rng(0).standard_normal((300, 5))
+        forest = HistGradientBoostingRegressor(max_iter=2, random_state=0).fit(X, X[:, 0])
         return forest.predict(X) + KMeans(3, n_init=1, random_state=0).fit(X).labels_
 
     def torch_work():

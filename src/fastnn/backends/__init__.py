@@ -94,7 +94,7 @@ def backend() -> str:
 
 
 class use_backend(AbstractContextManager):
-    """Choose the backend, from here on or for the length of a ``with`` block.
+    """Choose the backend of all threads, from here on or for the length of a ``with`` block.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def isas() -> list[str]:
 
 @contextmanager
 def use_isa(name: str) -> Iterator[None]:
-    """Use one instruction set's kernels inside a ``with`` block, to compare or to test them.
+    """Use one instruction set's kernels in all threads inside a ``with`` block, to compare or to test them.
 
     Parameters
     ----------
