@@ -228,6 +228,58 @@ def test_early_stopping_takes_the_best_back(backend):
         assert_same_bits(array, states[stop.best_epoch][name], name)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_file_goes_on_as_if_never_stopped(backend, dtype, tmp_path):
+    """Weights, optimizers, noise, shuffling and history, bit by bit; what was saved does not matter any more."""
+    path, settings = tmp_path / "gan.safetensors", {"dropout": 0.2, "discriminator_steps": 2, "loss": "minimax"}
+    one = make(dtype, fnn.Adam(0.01), **settings)
+    for _ in range(2):
+        one.fit(samples(), batch_size=4, epochs=2, verbose=0)
+    other = make(dtype, fnn.Adam(0.01), **settings)
+    other.fit(samples(), batch_size=4, epochs=2, verbose=0)
+    other.save(path)
+    history = dict(other.history.history)
+    other.fit(samples(), batch_size=4, epochs=1, verbose=0)
+    loaded = fnn.GAN.load(path)
+    assert loaded.history.history == history and loaded.history.epoch == [0, 1]
+    assert (loaded.loss, loaded.label_smoothing, loaded.discriminator_steps) == ("minimax", 0.1, 2)
+    loaded.fit(samples(), batch_size=4, epochs=2, verbose=0)
+    for name, value in one.state_dict().items():
+        assert_same_bits(loaded.state_dict()[name], value, name)
+    assert loaded.history.history == one.history.history
+    assert_same_bits(loaded.generate(5), one.generate(5))
+
+
+def test_files_of_other_kinds_and_damaged_ones(tmp_path):
+    gan = fnn.GAN(*players())
+    gan.save(tmp_path / "gan")  # not compiled
+    assert fnn.GAN.load(tmp_path / "gan").loss == ""
+    gan.compile("sgd", "adam")
+    gan.save(tmp_path / "gan")
+    gan.generator.save(tmp_path / "model")
+    with pytest.raises(fnn.ModelFileError, match="holds a gan, expected .*; read it with fastnn.GAN.load"):
+        fnn.load(tmp_path / "gan")
+    with pytest.raises(fnn.ModelFileError, match="holds a model, expected a gan; read it with fastnn.load"):
+        fnn.GAN.load(tmp_path / "model")
+    content = (tmp_path / "gan").read_bytes()
+    for at in range(0, len(content), 97):
+        (tmp_path / "bad").write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1:])
+        with pytest.raises(fnn.ModelFileError):
+            fnn.GAN.load(tmp_path / "bad")
+    from fastnn.io import records
+    record = records.read(tmp_path / "gan", ("gan",))
+    for change in ({"seed": -1}, {"shuffles": 0.5}, {"game": {"loss": "chess", "label_smoothing": 0.1,
+                   "discriminator_steps": 1}}, {"mood": 1}, {"generator": record.description["discriminator"]}):
+        said = {name: value for name, value in record.description.items()
+                if name not in ("checksums", "format", "kind")}
+        records.write(tmp_path / "bad", records.Record("gan", said | change, record.arrays))
+        with pytest.raises(fnn.ModelFileError, match="bad: its description and its arrays make no model"):
+            fnn.GAN.load(tmp_path / "bad")
+    records.write(tmp_path / "bad", records.Record("gan", said, {**record.arrays, "umpire/model": np.ones(1)}))
+    with pytest.raises(fnn.ModelFileError, match="umpire/model: the GAN has no such array"):
+        fnn.GAN.load(tmp_path / "bad")
+
+
 def test_ctrl_c_leaves_usable_models(backend):
     gan = make("float32", "adam")
 

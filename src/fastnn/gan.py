@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from .divergence import DivergenceError
 from .history import History
 from .inference import adapt
 from .interrupts import deferred_interrupt
+from .io import gan_file
 from .model import Model
 from .optimizers import Adam, Optimizer
 
@@ -127,12 +129,16 @@ class GAN:
         ValueError, TypeError
             For arguments that are none of those.
         """
-        loss = checks.choice("loss", loss, LOSSES)
-        smoothing = checks.fraction("label_smoothing", label_smoothing)
-        steps = checks.positive_int("discriminator_steps", discriminator_steps)
+        self.play(loss, label_smoothing, discriminator_steps)
         for model, optimizer in ((self.generator, generator_optimizer),
                                  (self.discriminator, discriminator_optimizer)):
             model.compile(Adam(2e-4, beta_1=0.5) if optimizer is None else optimizer, loss=None)
+
+    def play(self, loss: str, label_smoothing: float, discriminator_steps: int) -> None:
+        """Choose the game, as `compile` does, and leave the optimizers as they are."""
+        loss = checks.choice("loss", loss, LOSSES)
+        smoothing = checks.fraction("label_smoothing", label_smoothing)
+        steps = checks.positive_int("discriminator_steps", discriminator_steps)
         self.loss, self.label_smoothing, self.discriminator_steps = loss, smoothing, steps
 
     def fit(self, X: Any, batch_size: int = 32, epochs: int = 1, *, shuffle: bool = True,
@@ -281,6 +287,53 @@ class GAN:
         for player in ("generator", "discriminator"):
             getattr(self, player).load_state_dict({name.removeprefix(f"{player}."): array for name, array
                                                    in state.items() if name.startswith(f"{player}.")})
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write everything to one file: both models, their optimizers' state, the counters, the history.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; it is replaced only once the new one is complete and on the disk, whatever kills the program.
+
+        Raises
+        ------
+        ValueError
+            If a model holds what a file cannot; see `fastnn.Model.save`.
+        OSError
+            If the disk is full, or the like; then what was there is untouched.
+        """
+        gan_file.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> GAN:
+        """Read what `save` wrote: training goes on bit by bit as if it had never stopped.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        GAN
+
+        Raises
+        ------
+        ModelFileError
+            If the file is damaged, of another program or kind, or of a newer version.
+
+        Examples
+        --------
+        >>> import fastnn as fnn
+        >>> generator = fnn.Sequential([fnn.Dense(1)], input_shape=(2,))
+        >>> gan = fnn.GAN(generator, fnn.Sequential([fnn.Dense(1)], input_shape=(1,)))
+        >>> gan.compile()
+        >>> gan.save("gan.safetensors")
+        >>> bool((fnn.GAN.load("gan.safetensors").generate(3) == gan.generate(3)).all())
+        True
+        """
+        return gan_file.load(cls, path)
 
     # ---- one step of the game ----
 

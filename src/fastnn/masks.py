@@ -70,7 +70,7 @@ def that_count(y: Bundle, outputs: Bundle, masks: list[np.ndarray | None]) -> tu
     return bundles.one(targets), bundles.one(values)
 
 
-def counts_of(model: Model, y: Bundle, masks: list[np.ndarray | None]) -> list[np.ndarray | None]:
+def counted_steps(model: Model, y: Bundle, masks: list[np.ndarray | None]) -> list[np.ndarray | None]:
     """For each output how many steps count of each row, (n,); None where it is the same number of all.
 
     A step counts that is not masked and whose label is not ignored (-1).

@@ -17,7 +17,7 @@ from .inference import BoundModel, forward_pass
 from .layers import Layer
 from .layers.base import Vectors
 from .layers.tensor import Tensor
-from .masks import counts_of, masks_of
+from .masks import counted_steps, masks_of
 from .metrics import Metric, resolve_all
 from .model_data import ModelData
 from .model_files import ModelFiles
@@ -254,7 +254,7 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         outputs = self._empty_outputs(X) if wants_outputs else None
         entry = self._compiled.entry("evaluate", y, weight, outputs=wants_outputs)
         masks = masks_of(self, X)
-        counts = counts_of(self, y, masks)
+        counts = counted_steps(self, y, masks)
         alike = counts[0] if len(counts) == 1 else None  # of several outputs the sum goes by rows
         results = {"loss": forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size, counts=alike)}
         if len(self.output_names) > 1:

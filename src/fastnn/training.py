@@ -22,7 +22,7 @@ from .history import History, RunningLoss
 from .inference import adapt, bind, nonfinite_row, step_weights
 from .interrupts import deferred_interrupt
 from .layers.recurrent_base import check_carried
-from .masks import counts_of, masks_of, that_count
+from .masks import counted_steps, masks_of, that_count
 from .model import Model
 
 CHUNK_SECONDS = 0.05  # between two returns from the backend: Ctrl-C and progress wait no longer
@@ -218,7 +218,7 @@ class _Arrays:
         check_carried(model.layers, self.rows, batch, shuffle)
         self.steps, self.time = -(-self.rows // batch), model._compiled.time(X)
         self.rates, self.momenta, self.losses = (np.zeros(self.steps) for _ in range(3))
-        counts = counts_of(model, y, masks_of(model, X))
+        counts = counted_steps(model, y, masks_of(model, X))
         self.counts = counts[0] if len(counts) == 1 else None
         uneven = any(count is not None for count in counts)  # a mean over steps is not one over blocks of rows
         self.block = batch if uneven else model._compiled.block_rows(batch)

@@ -137,11 +137,24 @@ def arrays_of(model: Model) -> Arrays:
     arrays = {f"model/{name}": array for name, array in model._numbers.all_arrays().items()}
     for i, state in enumerate(model._numbers.states()):
         arrays |= {f"optimizer/{i}/{name}": array for name, array in state.items()}
-    history = model.history
-    if len(history):
-        arrays["history/epoch"] = np.array(history.epoch, np.int64)
-        arrays |= {f"history/logs/{name}": np.array(values) for name, values in history.history.items()}
-    return arrays
+    return arrays | history_arrays(model.history)
+
+
+def history_arrays(history: History) -> Arrays:
+    """A history's numbers by the names that they have in a file."""
+    if not len(history):
+        return {}
+    return {"history/epoch": np.array(history.epoch, np.int64),
+            **{f"history/logs/{name}": np.array(values) for name, values in history.history.items()}}
+
+
+def history_of(names: Any, arrays: Mapping[str, np.ndarray]) -> History:
+    """The history of `history_arrays`, whose logs have these names."""
+    history = History()
+    logs = {name: arrays[f"history/logs/{name}"].tolist() for name in names}
+    for i, epoch in enumerate(arrays["history/epoch"].tolist() if "history/epoch" in arrays else ()):
+        history.append(epoch, {name: values[i] for name, values in logs.items()})
+    return history
 
 
 def below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -198,10 +211,7 @@ def set_arrays(model: Model, description: Mapping[str, Any], arrays: Mapping[str
     wrong = [name for name, array in below("model/", arrays).items() if array.dtype != model.dtype]
     if wrong:
         raise ValueError(f"expected arrays of {model.dtype}, got {wrong[0]} of another")
-    history = History()
-    logs = {name: arrays[f"history/logs/{name}"].tolist() for name in description["logs"]}
-    for i, epoch in enumerate(arrays["history/epoch"].tolist() if "history/epoch" in arrays else ()):
-        history.append(epoch, {name: values[i] for name, values in logs.items()})
+    history = history_of(description["logs"], arrays)
     counts = description["update_count"], description["shuffles"]
     if not all(type(count) is int and 0 <= count < 1 << 62 for count in counts):
         raise ValueError(f"update_count, shuffles: expected counts, got {counts}")

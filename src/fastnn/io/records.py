@@ -114,7 +114,8 @@ def read(path: str | os.PathLike, kinds: Collection[str]) -> Record:
 
 
 READERS = {"estimator": "; read it with fastnn.estimators.load_estimator",
-           "model": "; read it with fastnn.load", "checkpoint": "; go on with it by fit(..., resume=path)"}
+           "model": "; read it with fastnn.load", "gan": "; read it with fastnn.GAN.load",
+           "checkpoint": "; go on with it by fit(..., resume=path)"}
 
 
 def _with_article(kind: str) -> str:
