@@ -6,13 +6,14 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 import weakref
 
 import numpy as np
 import pytest
 
 import fastnn as fnn
-from fastnn import metrics
+from fastnn import metrics, profiling
 from fastnn.cli import main
 from fastnn.report import write_report
 from pages import check_page
@@ -84,6 +85,7 @@ class TestClassifier:
         model, _, page = digits
         outputs = model.predict(X_TEST)
         *_, mean = page.table("each")
+        assert mean[0] == "mean of 10" and mean[1] == mean[2] == str(len(Y_TEST))
         expected = [metric(Y_TEST, outputs) for metric in (metrics.precision, metrics.recall, metrics.f1)]
         assert mean[3:] == [f"{value:.2%}" for value in expected]
         row = page.table("each")[4]  # the header, 0, 1, 2, 3
@@ -135,6 +137,18 @@ class TestClassifier:
         assert "dense: dense_forward" in ops and "input: gather" in ops
         assert dict(page.table("machine")[1:])["fastnn"] == fnn.__version__
 
+    def test_profile_takes_no_longer_for_more_rows(self):
+        """Of however many steps there are, as many are taken as fit into the time."""
+        taken = []
+
+        class Run:
+            def execute(self, first, last):
+                taken.append(last - first)
+                time.sleep(0.001 * (last - first))
+
+        _, done = profiling._measure(Run(), 100_000, 0.02)
+        assert done == sum(taken) <= 64 and taken[:4] == [1, 1, 2, 4]
+
     def test_same_but_for_times(self, digits, tmp_path, monkeypatch):
         """What is not measured in seconds is the same each time."""
         monkeypatch.undo()  # pictures too
@@ -182,6 +196,24 @@ class TestWhatItIsOf:
         history = (lambda: classifier().fit(X[:100], Y[:100], epochs=1, verbose=0))()
         gc.collect()
         assert "On 100 training rows" in outcome(report(history, tmp_path / "r.html"))
+
+    def test_nothing_is_kept_in_a_circle(self):
+        """Models go when nobody holds them, without the collector."""
+        model = classifier()
+        history, gone = model.fit(X[:100], Y[:100], epochs=1, verbose=0), weakref.ref(model)
+        gc.disable()
+        try:
+            del model
+            assert gone() is history.trained.model
+            del history
+            assert gone() is None
+        finally:
+            gc.enable()
+
+    def test_class_weights_are_for_training(self, tmp_path):
+        model = classifier()
+        history = model.fit(X[:200], Y[:200], epochs=1, verbose=0, class_weight=dict.fromkeys(range(5), 9.0))
+        assert figures(report(history, tmp_path / "r.html"))["loss"] == model.evaluate(X[:200], Y[:200])["loss"]
 
     def test_model_keeps_no_rows_alive(self):
         model, rows = classifier(), X[:100].copy()

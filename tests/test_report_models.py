@@ -106,7 +106,30 @@ def test_text(tmp_path):
     assert missing(page) == ["Not here: the confusion matrix of 40 classes, which is too large to read; the pairs "
                              "that are confused most are below."]
     assert re.fullmatch(r"\d+, step \d", page.table("worst")[1][0])
+    assert f"Perplexity {np.exp(figures(page)['loss']):.4g}: " in page.section("classes").text
     assert not any("unscaled inputs" in div.text for div in page.all("div", "finding"))  # tokens are no features
+
+
+def test_carried_states_stay(tmp_path):
+    model = fnn.Sequential([fnn.LSTM(4, stateful=True, batch_size=10), fnn.Dense(1)], input_shape=(7, 3))
+    model.compile(loss="squared_error")
+    rows = np.random.default_rng(0).standard_normal((20, 7, 3))
+    history = model.fit(rows, rows.sum((1, 2)), batch_size=10, epochs=1, shuffle=False, verbose=0)
+    before = model.state_dict()
+    report(history, tmp_path / "r.html")
+    assert all((model.state_dict()[name] == array).all() for name, array in before.items())
+
+
+def test_very_many_classes(tmp_path, monkeypatch):
+    """As many as a language has words, if it had few: nobody counts all pairs."""
+    monkeypatch.setattr("fastnn.report.answers.confusion", lambda *_: pytest.fail("all pairs were counted"))
+    n = 2000
+    model = fnn.Sequential([fnn.Embedding(n, 2), fnn.GlobalAveragePool1D(), fnn.Dense(n, "softmax")], input_shape=(3,))
+    model.compile()
+    tokens = np.random.default_rng(0).integers(0, n, (300, 3))
+    page = report(model.fit(tokens, tokens[:, 0], epochs=1, verbose=0), tmp_path / "r.html")
+    assert len(page.table("each")) == 202 and "the 200 most frequent" in page.source
+    assert len(page.table("confused")) == 13 and len(page.source) < 1_000_000
 
 
 def test_sequences_to_numbers(tmp_path):

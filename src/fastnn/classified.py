@@ -57,9 +57,37 @@ def by_class(counts: np.ndarray) -> ByClass:
     >>> by_class(np.array([[1, 1], [0, 1]])).precision.tolist()
     [1.0, 0.5]
     """
-    hits, rows, said = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    return _figures(np.diag(counts), counts.sum(axis=1), counts.sum(axis=0))
+
+
+def each_class(labels: np.ndarray, said: np.ndarray, n_classes: int) -> ByClass:
+    """The same from labels and decisions, also of so many classes that nobody would count all pairs.
+
+    Examples
+    --------
+    >>> each_class(np.array([0, 0, 1]), np.array([0, 1, 1]), 100_000).recall[:2].tolist()
+    [0.5, 1.0]
+    """
+    return _figures(*(np.bincount(a, minlength=n_classes) for a in (labels[labels == said], labels, said)))
+
+
+def _figures(hits: np.ndarray, rows: np.ndarray, said: np.ndarray) -> ByClass:
     return ByClass(rows, said, hits / np.maximum(said, 1), hits / np.maximum(rows, 1),
                    2 * hits / np.maximum(rows + said, 1))
+
+
+def confused(labels: np.ndarray, said: np.ndarray, most: int) -> list[tuple[int, int, int]]:
+    """The pairs that are confused most: (true class, said class, how often), the most frequent first.
+
+    Examples
+    --------
+    >>> confused(np.array([0, 0, 0, 1]), np.array([1, 2, 2, 1]), 5)
+    [(0, 2, 2), (0, 1, 1)]
+    """
+    wrong = labels != said
+    pairs, counts = np.unique(np.stack([labels[wrong], said[wrong]]), axis=1, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:most]
+    return [(int(pairs[0, i]), int(pairs[1, i]), int(counts[i])) for i in order]
 
 
 class Calibration(NamedTuple):
@@ -107,7 +135,7 @@ def calibration(labels: Any, outputs: Any, bins: int = 10) -> Calibration:
     labels, outputs = np.asarray(labels).reshape(-1), of_each_class(outputs)
     checks.check_same_length(len(labels), outputs, "outputs")
     bins = checks.positive_int("bins", bins)
-    sure, right = outputs.max(axis=1), outputs.argmax(axis=1) == labels
+    sure, right = outputs.max(axis=1).astype(np.float64), outputs.argmax(axis=1) == labels
     at = np.minimum((sure * bins).astype(np.int64), bins - 1)
     rows = np.bincount(at, minlength=bins)
     kept = rows > 0
@@ -116,14 +144,15 @@ def calibration(labels: Any, outputs: Any, bins: int = 10) -> Calibration:
 
 
 def of_each_class(outputs: Any) -> np.ndarray:
-    """Probabilities (n, k) in float64, where one output says the chance of class 1 of two.
+    """Probabilities (n, k), also where one output says the chance of class 1 of two.
 
     Examples
     --------
     >>> of_each_class([0.25])
     array([[0.75, 0.25]])
     """
-    outputs = np.asarray(outputs, np.float64)
+    outputs = np.asarray(outputs)
     if outputs.ndim < 2 or outputs.shape[1] == 1:
+        outputs = outputs.astype(np.float64)
         return np.stack([1 - outputs.reshape(-1), outputs.reshape(-1)], axis=1)
     return outputs

@@ -182,9 +182,10 @@ def _steps(model: Model, X: Any, y: Any, batch_size: int, sample_weight: Any) ->
 
 
 def _measure(run: Any, steps: int, seconds: float) -> tuple[float, int]:
-    """Seconds of a step, and the steps taken, over about `seconds`."""
+    """Seconds of a step, and the steps taken, over about `seconds`: at most twice that, or one step."""
     done, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds or not done:
-        run.execute(0, steps)
-        done += steps
+        now = min(steps, max(1, done))
+        run.execute(0, now)
+        done += now
     return elapsed / done, done

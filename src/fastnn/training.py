@@ -118,6 +118,7 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
         callbacks = list_of_callbacks(callbacks)
         if bar.verbose:
             callbacks.append(bar)
+        rows: tuple | None = None
         if y is None:
             if validation_split or sample_weight is not None:
                 raise ValueError("y: expected with validation_split and sample_weight; "
@@ -131,6 +132,7 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
             if held_out:
                 validation = tuple(bundles.take(a, slice(n - held_out, n)) for a in (X, y, weight))
                 X, y, weight = (bundles.take(a, slice(n - held_out)) for a in (X, y, weight))
+            rows = X, y, weight
             weight = with_class_weight(model, class_weight, y, weight)
             adapt(model, X)
             source = _Arrays(model, X, y, weight, min(batch_size, n - held_out), shuffle)
@@ -138,7 +140,7 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
             if keeper.active:
                 keeper.start(model, {**source.settings(), **describe_data(validation=validation)})
             _train(model, source, epochs, validation, CallbackList(callbacks), interrupted, keeper)
-    return model.returned_history((X, y, weight) if y is not None else None, validation)
+    return model.returned_history(rows, validation)
 
 
 def train_on_batch(model: Model, X: Any, y: Any, sample_weight: Any = None,

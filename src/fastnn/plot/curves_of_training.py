@@ -60,7 +60,10 @@ def history(history: Any, names: str | Iterable[str] | None = None, *, ax: Any =
         for i, (key, label) in enumerate(((name, "training"), (f"val_{name}", "validation"))):
             if key in logs:
                 values = np.asarray(logs[key], float)
-                panel.plot(np.arange(1, len(values) + 1), values, label=label, **line(i))
+                panel.plot(np.arange(1, len(values) + 1), values, label=label, **line(i),
+                           marker="o" if len(values) == 1 else "")
+                if len(values) == 1:
+                    panel.set_xticks([1])
         if f"val_{name}" in logs and name == "loss" and np.isfinite(values).any():
             best = int(np.nanargmin(values))
             panel.plot(best + 1, values[best], "o", color=COLOURS[1], markersize=6,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..classified import ByClass, by_class, confusion, decisions, of_each_class
+from ..classified import ByClass, confusion, decisions, each_class, of_each_class
 from ..metric_functions import _has_several_classes
 
 
@@ -38,13 +38,20 @@ class Classes:
 
     @property
     def counts(self) -> np.ndarray:
-        """The confusion matrix."""
+        """The confusion matrix; not for very many classes."""
         return confusion(self.labels, self.said, self.outputs.shape[1])
 
     @property
     def by_class(self) -> ByClass:
         """Figures of each class."""
-        return by_class(self.counts)
+        return each_class(self.labels, self.said, self.outputs.shape[1])
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the mean of -log p of the true class: between so many classes the model is unsure."""
+        p = self.outputs[np.arange(len(self.labels)), self.labels].astype(np.float64)
+        with np.errstate(divide="ignore"):
+            return float(np.exp(-np.log(p).mean()))
 
     @property
     def right(self) -> int:

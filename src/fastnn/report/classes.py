@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from .. import bundles
+from .. import bundles, classified
 from ..classified import by_class, calibration
 from ..page import Html, beside, escape, folded, table
 from .answers import Classes, Marks
 from .charts import chart, charts, gallery
 from .rows import features_of, header_of, place
 from .subject import Missing, Subject
-from .words import count, figure, percent, shorter
+from .words import figure, percent, shorter
 
 MATRIX = 30  # classes that a matrix is readable of
 WORST = 24
-CONFUSED = 12
+CONFUSED = 12  # pairs
+LISTED = 200  # classes in a table
 
 
 def applies(subject: Subject, i: int) -> bool:
@@ -40,6 +41,9 @@ def section(subject: Subject, i: int) -> str:
     words = (f"{answers.right:,} of {len(answers.labels):,} {what} are right, "
              f"{percent(answers.right / len(answers.labels))}; who always says {names[usual]}, the most frequent "
              f"class, is right in {percent(share)}.")
+    if answers.steps is not None and answers.probabilities:
+        words += (f" Perplexity {figure(answers.perplexity, '.4g')}: it is as unsure as between so many classes that "
+                  "are equally likely.")
     pictures = charts(lambda: matrix_picture(answers, names), lambda: calibration_picture(answers))
     tables = beside(matrix(answers, names, at), each_class(answers, names, at), confused(answers, names, at),
                     sureness(answers, at))
@@ -86,7 +90,7 @@ def matrix(answers: Classes, names: list[str], at: str) -> str:
         return ""
     counts = answers.counts
     rows = [[name, *(cell(n, i == j) for j, n in enumerate(line)), f"{line.sum():,}"]
-            for i, (name, line) in enumerate(zip(names, counts.tolist() and counts, strict=True))]
+            for i, (name, line) in enumerate(zip(names, counts, strict=True))]
     rows.append(["predicted", *(f"{n:,}" for n in counts.sum(axis=0)), f"{counts.sum():,}"])
     return table("Confusion matrix: how many of each true class (rows) were taken for which (columns)",
                  ["true \\ predicted", *names, "in all"], rows, name=f"matrix{at}")
@@ -101,25 +105,24 @@ def each_class(answers: Classes, names: list[str], at: str) -> str:
     """Precision, recall and F1 of each class, and their means."""
     of = answers.by_class
     kept = np.flatnonzero(of.rows + of.said > 0)
+    listed = kept if len(kept) <= LISTED else np.sort(kept[np.argsort(-of.rows[kept], kind="stable")[:LISTED]])
     rows = [[names[i], f"{of.rows[i]:,}", f"{of.said[i]:,}", percent(of.precision[i]), percent(of.recall[i]),
-             percent(of.f1[i])] for i in kept]
-    rows.append(["mean", "", "", *(percent(float(np.mean(a[kept]))) for a in
-                                                    (of.precision, of.recall, of.f1))])
-    made = table("Each class: the share of what was taken for it that is it (precision), and of it that was found "
-                 "(recall)", ["class", "true", "predicted", "precision", "recall", "F1"], rows, name=f"each{at}")
-    return made if len(rows) <= MATRIX else folded(f"The figures of {count(len(kept), 'class')[:-1]}es", made)
+             percent(of.f1[i])] for i in listed]
+    means = (percent(float(np.mean(a[kept]))) for a in (of.precision, of.recall, of.f1))
+    rows.append([f"mean of {len(kept)}", f"{of.rows.sum():,}", f"{of.said.sum():,}", *means])
+    caption = ("Each class: the share of what was taken for it that is it (precision), and of it that was found "
+               "(recall)") + (f"; the {LISTED} most frequent" if len(kept) > LISTED else "")
+    made = table(caption, ["class", "true", "predicted", "precision", "recall", "F1"], rows, name=f"each{at}")
+    return made if len(rows) <= MATRIX else folded("The figures of each class", made)
 
 
 def confused(answers: Classes, names: list[str], at: str) -> str:
     """The pairs of classes that are confused most."""
-    counts = answers.counts
-    np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind="stable")[:CONFUSED]
-    pairs = [np.unravel_index(i, counts.shape) for i in order if counts.flat[i] > 0]
+    pairs = classified.confused(answers.labels, answers.said, CONFUSED)
     if not pairs or len(names) < 3:
         return ""
     total = answers.by_class.rows
-    rows = [[names[i], names[j], f"{counts[i, j]:,}", percent(counts[i, j] / total[i])] for i, j in pairs]
+    rows = [[names[i], names[j], f"{n:,}", percent(n / total[i])] for i, j, n in pairs]
     return table("What is confused most", ["true class", "taken for", "how often", "of the true class"], rows,
                  name=f"confused{at}")
 

@@ -13,7 +13,7 @@ from .. import backends
 from .._version import __version__
 from ..page import escape, table
 from .subject import Subject
-from .words import count, figure, seconds
+from .words import count, seconds
 
 
 def settings(subject: Subject) -> str:
@@ -45,7 +45,7 @@ def settings(subject: Subject) -> str:
         from .. import bundles
         rows.append(("validation rows", f"{bundles.n_rows(held.validation[0]):,}"))
     if history.seconds:
-        rows.append(("seconds an epoch", f"{figure(float(np.median(history.seconds)))} (median, without validation)"))
+        rows.append(("time an epoch", f"{seconds(float(np.median(history.seconds)))} (median, without validation)"))
         if said.get("rows"):
             per_second = said["rows"] * len(history.seconds) / max(sum(history.seconds), 1e-9)
             rows.append(("training time", f"{seconds(sum(history.seconds))}, {per_second:,.0f} rows a second"))

@@ -21,7 +21,7 @@ nav { font-size: 0.9rem; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 25rem), 1fr)); gap: 0.5rem 2rem;
   align-items: start; }
 figure { margin: 0.6rem 0; }
-figure.chart img { background: none; border-radius: 0; width: 100%; max-width: 32rem; }
+figure.chart img { background: none; border-radius: 0; }
 figcaption { font-size: 0.85rem; color: var(--dim); line-height: 1.45; }
 .tables { display: flex; flex-wrap: wrap; gap: 0.4rem 3rem; align-items: flex-start; }
 .tables > * { min-width: 0; max-width: 100%; }

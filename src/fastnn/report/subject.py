@@ -147,7 +147,8 @@ class Subject:
     def evaluated(self) -> tuple[dict[str, float], tuple[np.ndarray, ...]]:
         """What `evaluate` says of the rows to judge by, and the outputs as metrics see them."""
         assert self.judged is not None
-        results, outputs = self.model._evaluated(self.judged.X, self.judged.y, self.judged.weight)
+        model = self.model.copy() if self.model._carried else self.model  # whose states would go on
+        results, outputs = model._evaluated(self.judged.X, self.judged.y, self.judged.weight)
         return results, bundles.parts(outputs)
 
     @property

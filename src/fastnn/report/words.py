@@ -48,10 +48,10 @@ def seconds(value: float) -> str:
     Examples
     --------
     >>> seconds(0.0123), seconds(75), seconds(7500)
-    ('12 ms', '1 min 15 s', '2 h 5 min')
+    ('12.3 ms', '1 min 15 s', '2 h 5 min')
     """
     if value < 0.1:
-        return f"{1e3 * value:.0f} ms"
+        return f"{1e3 * value:.3g} ms"
     if value < 60:
         return f"{value:.1f} s"
     whole = round(value)
