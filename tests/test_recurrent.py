@@ -200,7 +200,10 @@ def test_reverse_reads_from_the_last_step(backend):
     (lambda: fnn.GRU(3)([fnn.Input((4, 2)), fnn.Input((4,))]), "initial states"),
     (lambda: fnn.Sequential([fnn.Embedding(5, 2)], (3,)).predict([[0, 1, 5]]), r"5"),
     (lambda: fnn.TimeDistributed(fnn.Standardize()), "no numbers of the training set, got Standardize"),
-], ids=range(10))
+    (lambda: fnn.Model(x := [fnn.Input((4, 2)), fnn.Input((3,))], fnn.Bidirectional(fnn.GRU(3))(x)),
+     "expected 2 initial states after the sequence, first those of the layer that reads forwards, got 1"),
+], ids=range(11))
+
 def test_errors_say_what_is_wrong(make, words):
     with pytest.raises((ValueError, TypeError), match=words):
         make()
@@ -233,3 +236,25 @@ def test_steps_in_blocks_are_those_of_the_whole(backend, monkeypatch, make):
     models[1].fit(X, y, batch_size=12, verbose=0)
     for name, value in models[1].state_dict().items():
         assert_close(value, models[0].state_dict()[name], 1e-13, name)
+
+
+@pytest.mark.parametrize("merge", ["concat", "sum", "mul", "ave"])
+@pytest.mark.parametrize("kind", [fnn.SimpleRNN, fnn.LSTM, fnn.GRU])
+def test_both_ways_from_given_states(backend, kind, merge):
+    """As the two layers alone, each from its own."""
+    n_states = 1 + (kind is fnn.LSTM)
+    inputs = [fnn.Input((5, 2)), *(fnn.Input((3,)) for _ in range(2 * n_states))]
+    two = fnn.Bidirectional(kind(3, return_sequences=True, return_state=True), merge)
+    model = fnn.Model(inputs, list(two(inputs)), dtype="float64", seed=0)
+    ways = [kind(3, return_sequences=True, return_state=True, reverse=reverse) for reverse in (False, True)]
+    first, last = ways[0](inputs[:1 + n_states]), ways[1]([inputs[0], *inputs[1 + n_states:]])
+    apart = fnn.Model(inputs, [*first, *last], dtype="float64")
+    apart.set_weights(model.get_weights())
+    X = [normal(4, *tensor.shape, seed=i) for i, tensor in enumerate(inputs)]
+    y, *states = model.predict(X)
+    a, *own = apart.predict(X)
+    b, own = own[n_states], own[:n_states] + own[n_states + 1:]
+    merged = {"concat": np.concatenate([a, b], 2), "sum": a + b, "mul": a * b, "ave": (a + b) / 2}[merge]
+    assert_close(y, merged, 1e-14)
+    for got, want in zip(states, own, strict=True):
+        assert_close(got, want, 1e-14)

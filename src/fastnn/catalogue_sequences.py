@@ -54,6 +54,16 @@ def _both_ways() -> tuple[Tensor, Tensor]:
     return x, _last()(Concatenate()([Flatten()(y), *states]))
 
 
+def _both_ways_on(kind: type, n_states: int) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Both ways, from the states that both ways of another one end in."""
+    def make() -> tuple[Tensor, Tensor]:
+        x = Input((4, 5))
+        h, *states = Bidirectional(kind(3, return_state=True))(x)
+        other = Bidirectional(kind(3, return_state=True), "sum")([x, *states[:2 * n_states]])
+        return x, _last()(Concatenate()([h, *other]))
+    return make
+
+
 def _looked_up_twice() -> tuple[Tensor, Tensor]:
     x, table = Input((4,)), Embedding(TOKENS, 5, lazy=True)
     return x, _last()(Flatten()(Add()([table(x), table(x)])))
@@ -76,6 +86,8 @@ SEQUENCES: tuple[tuple[str, type[Layer], Callable[[], Any], tuple[int, ...]], ..
                                  _last()], (3, 5)),
     ("gru-states", GRU, _encoder(GRU, 1), (4, 5)),
     ("bidirectional", Bidirectional, _both_ways, (4, 5)),
+    ("bidirectional-states", Bidirectional, _both_ways_on(GRU, 1), (4, 5)),
+    ("bidirectional-states-lstm", Bidirectional, _both_ways_on(LSTM, 2), (4, 5)),
     *((f"bidirectional-{merge}", Bidirectional, lambda merge=merge: [Bidirectional(LSTM(6), merge), _last()], (4, 5))
       for merge in ("concat", "sum", "mul", "ave")),
     ("time-distributed", TimeDistributed, lambda: [TimeDistributed(Dense(7, "tanh")), Flatten(), _last()], (3, 5)),

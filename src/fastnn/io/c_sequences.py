@@ -45,12 +45,13 @@ def recurrent(c: Any, layer: Any, *places: str) -> None:
 def bidirectional(c: Any, layer: Any, *places: str) -> None:
     """Both layers, their outputs merged step by step."""
     n_out = 1 + 2 * layer.forward_layer.n_states * layer.forward_layer.return_state
-    inputs, (y, *states) = places[:-n_out], places[-n_out:]
-    n, half = layer.forward_layer.units, len(states) // 2
+    (x, *starts), (y, *states) = places[:-n_out], places[-n_out:]
+    n, half, first = layer.forward_layer.units, len(states) // 2, len(starts) // 2
     rows = math.prod(layer.forward_layer.output_shape) // n
     parts = [c.room(rows * n) for _ in range(2)]
-    for one, part, own in zip(layer.both, parts, (states[:half], states[half:]), strict=True):
-        recurrent(c, one, *inputs, part, *own)
+    ways = (starts[:first], states[:half]), (starts[first:], states[half:])
+    for one, part, (before, after) in zip(layer.both, parts, ways, strict=True):
+        recurrent(c, one, x, *before, part, *after)
     for i, part in enumerate(parts):
         if layer.merge == "concat":
             c.call("copy", rows, n, 2 * n, i * n, part, y)

@@ -99,7 +99,8 @@ def scan(reader: Any, node: Node) -> None:
     layer.return_sequences = used[-1]
     layer.return_state = any(used[1:-1]) or used[0] and used[-1]
     layer.reverse = ways == {1}
-    layer.given_name = layer.name = reader.layer_name(node) or layer.name
+    layer.given_name = reader.layer_name(node)
+    layer.name = layer.given_name or layer.name
     result = layer([x.tensor, *starts] if starts else x.tensor)
     reader.arrays.append((layer, {name: given[name] for name in ("weight", "bias") if name in given} | arrays))
     first, *states = result if isinstance(result, tuple) else (result,)

@@ -73,7 +73,8 @@ def call(reader: Any, node: Node, x: Read, cls: Any, settings: dict[str, Any], a
     used = [bool(name) and reader.nodes.uses[name] > 0 for name in node.outputs]
     states = used[0] and any(used[1:]) or any(used[2:])
     layer = cls(return_sequences=used[0], return_state=states, **settings)
-    layer.given_name = layer.name = reader.layer_name(node) or layer.name
+    layer.given_name = reader.layer_name(node)
+    layer.name = layer.given_name or layer.name
     result = layer([x.tensor, *starts] if starts else x.tensor)
     reader.arrays.append((layer, arrays))
     first, *last = result if isinstance(result, tuple) else (result,)

@@ -169,9 +169,11 @@ def gru_step(g: Emitter, layer: Any, z: str, h: str) -> list[str]:
 STEP: dict[type, Callable[..., list[str]]] = {SimpleRNN: rnn_step, LSTM: lstm_step, GRU: gru_step}
 
 
-def bidirectional(g: Emitter, layer: Any, x: Value) -> Any:
+def bidirectional(g: Emitter, layer: Any, x: Value, *starts: Value) -> Any:
     """Both layers, their outputs merged step by step."""
-    results = [recurrent(g, one, x) for one in layer.both]
+    half = len(starts) // 2
+    results = [recurrent(g, one, x, *own)
+               for one, own in zip(layer.both, (starts[:half], starts[half:]), strict=True)]
     (a, *states), (b, *more) = (r if isinstance(r, tuple) else (r,) for r in results)
     names = [value.names[value.order] for value in (a, b)]
     if layer.merge == "concat":

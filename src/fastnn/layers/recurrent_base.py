@@ -197,7 +197,7 @@ class Recurrent(Layer):
         dys: list[Operand | None] = list(dy) if isinstance(dy, tuple) else [dy]
         main, dlast = dys[0], [*dys[1:], *[None] * self.n_states][:self.n_states]
         if not self.return_sequences:  # the output is the last state
-            dlast[0], main = self._total(builder, main, dlast[0]), None
+            dlast[0], main = self.total_of(builder, main, dlast[0]), None
         dstart = [builder.arena(("B", self.units)) if given and need_dx else None for _ in range(self.n_states)]
         dz = self.emit_backward(builder, main, dlast, first, y, kept, dstart)
         gates = replace(dz, shape=("BT", len(self.gates) * self.units))
@@ -213,7 +213,8 @@ class Recurrent(Layer):
         return (dx, *dstart) if given else dx
 
     @staticmethod
-    def _total(builder: Builder, a: Operand | None, b: Operand | None) -> Operand | None:
+    def total_of(builder: Builder, a: Operand | None, b: Operand | None) -> Operand | None:
+        """The sum of two gradients; the other one where there is only one."""
         if a is None or b is None:
             return a if b is None else b
         total = builder.like(a)

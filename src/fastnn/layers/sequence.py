@@ -19,7 +19,8 @@ MERGES = ("concat", "sum", "mul", "ave")
 class Bidirectional(Layer):
     """A recurrent layer and its twin that reads the sequence backwards, their outputs merged step by step.
 
-    Schuster and Paliwal (1997). The two have weights of their own.
+    Schuster and Paliwal (1997). The two have weights of their own. Called on a list ``[x, *states]`` they start from
+    those, first the states of the layer that reads forwards: two in all, of LSTMs four.
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ class Bidirectional(Layer):
     """
 
     layouts = ("time",)
+    takes_many = True
 
     def __init__(self, layer: Recurrent | dict, merge: str = "concat", *, name: str | None = None) -> None:
         super().__init__(name)
@@ -67,11 +69,21 @@ class Bidirectional(Layer):
         """Forward and backward."""
         return self.forward_layer, self.backward_layer
 
-    def build(self, shape: tuple[int, ...], vectors: Vectors) -> None:
+    def _halves(self, x: Any, *starts: Any) -> list[Any]:
+        """What each of the two takes: the sequence, and its states where there are some."""
+        half = len(starts) // 2
+        return [(x, *starts[:half]), (x, *starts[half:])] if starts else [x, x]
+
+    def build(self, shape: tuple, vectors: Vectors) -> None:
+        shapes = shape if isinstance(shape[0], tuple) else (shape,)
+        states = 2 * self.forward_layer.n_states
+        if len(shapes) not in (1, 1 + states):
+            raise ValueError(f"layer {self.name!r}: expected {states} initial states after the sequence, first those "
+                             f"of the layer that reads forwards, got {len(shapes) - 1}")
         self.segments = {}
-        for layer in self.both:
+        for layer, own in zip(self.both, self._halves(*shapes), strict=True):
             layer.name = self.name
-            layer.build(shape, vectors)
+            layer.build(own, vectors)
             self.segments |= {layer.prefix + name: segment for name, segment in layer.segments.items()}
         self.input_shape, shape = self.forward_layer.input_shape, self.forward_layer.output_shape
         self.output_shape = (*shape[:-1], shape[-1] * (2 if self.merge == "concat" else 1))
@@ -83,10 +95,11 @@ class Bidirectional(Layer):
     def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         return {layer.prefix + name: value for layer in self.both for name, value in layer.initial(rng).items()}
 
-    def forward(self, builder: Builder, x: Operand, *, activate: bool = True) -> Any:
-        results = [layer.forward(builder, x) for layer in self.both]
+    def forward(self, builder: Builder, x: Any, *, activate: bool = True) -> Any:
+        given = x if isinstance(x, tuple) else (x,)
+        results = [layer.forward(builder, own) for layer, own in zip(self.both, self._halves(*given), strict=True)]
         (a, *states), (b, *more) = (r if isinstance(r, tuple) else (r,) for r in results)
-        builder.saved[self] = a, b
+        builder.saved[self] = a, b, len(given) // 2
         y = self._merged(builder, a, b)
         return (y, *states, *more) if self.forward_layer.return_state else y
 
@@ -103,19 +116,20 @@ class Bidirectional(Layer):
             builder.emit("scale", y, y, factor=0.5)
         return y
 
-    def backward(self, builder: Builder, dy: Any, *, need_dx: bool) -> Operand | None:
-        a, b = builder.saved[self]
+    def backward(self, builder: Builder, dy: Any, *, need_dx: bool) -> Any:
+        a, b, starts = builder.saved[self]
         main, *states = dy if isinstance(dy, tuple) else (dy,)
         da, db = (None, None) if main is None else self._parts(builder, main, a, b)
         half = len(states) // 2
-        dx = [layer.backward(builder, (d, *s) if s else d, need_dx=need_dx)
-              for layer, d, s in ((self.forward_layer, da, states[:half]), (self.backward_layer, db, states[half:]))
-              if any(part is not None for part in (d, *s))]
-        if not need_dx or len(dx) == 1:
-            return dx[0]
-        total = builder.like(dx[0])
-        builder.emit("add", *dx, total)
-        return total
+        total, dstart = None, []
+        for layer, d, own in ((self.forward_layer, da, states[:half]), (self.backward_layer, db, states[half:])):
+            got: Any = None
+            if any(part is not None for part in (d, *own)):
+                got = layer.backward(builder, (d, *own) if own else d, need_dx=need_dx)
+            dx, *first = got if isinstance(got, tuple) else (got, *[None] * starts)
+            total = Recurrent.total_of(builder, total, dx)
+            dstart += first
+        return (total, *dstart) if starts else total
 
     def _parts(self, builder: Builder, dy: Operand, a: Operand, b: Operand) -> tuple[Operand, Operand]:
         """What dy is for each of the two outputs."""
