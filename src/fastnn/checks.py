@@ -195,7 +195,7 @@ def float_dtype(name: str, value: Any) -> np.dtype[Any]:
     """
     dtype: np.dtype[Any]
     try:
-        dtype = np.dtype(value)
+        dtype = np.dtype(object if isinstance(value, (np.generic, np.ndarray)) else value)  # not a number's own
     except TypeError:
         dtype = np.dtype(object)
     if value is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):

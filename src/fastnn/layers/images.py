@@ -20,7 +20,7 @@ def pairs(name: str, value: Any) -> Pairs:
         result = "valid"
     if isinstance(result, str):
         raise ValueError(f"{name}: expected a number of pixels, or two or pairs ((above, below), (left, right)), "
-                         f"got {value!r}")
+                         f"got {checks.describe(value)}")
     return result  # type: ignore[return-value]
 
 

@@ -142,7 +142,7 @@ class WarmUp(Schedule, name="warm_up"):
     updates: int
 
     def __post_init__(self) -> None:
-        checks.positive_int("updates", self.updates)
+        object.__setattr__(self, "updates", checks.positive_int("updates", self.updates))
         schedule = get(self.schedule, "schedule")
         if not isinstance(schedule, Schedule):
             if callable(schedule):

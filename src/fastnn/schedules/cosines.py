@@ -132,7 +132,7 @@ class OneCycle(Schedule, name="one_cycle"):
 
     def __post_init__(self) -> None:
         self._check("rate", "warm_up", "start_factor", "end_factor")
-        checks.positive_int("total", self.total)
+        object.__setattr__(self, "total", checks.positive_int("total", self.total))
         checks.fraction("warm_up", self.warm_up)
         if not math.isfinite(self.rate / self.start_factor / min(self.end_factor, 1.0)):
             raise ValueError(f"start_factor, end_factor: expected a finite rate / start_factor / end_factor, got "
