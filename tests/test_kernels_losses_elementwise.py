@@ -125,7 +125,7 @@ def test_tails(combination):
 
 
 @pytest.mark.parametrize("kind", ["labels", "one-hot", "probabilities"])
-@pytest.mark.parametrize("smoothing, divergence", [(0.1, 0), (0.0, 1), (0.25, 1)])
+@pytest.mark.parametrize("smoothing, divergence", [(0.1, False), (0.0, True), (0.25, True)])
 def test_smoothing_and_divergence(combination, kind, smoothing, divergence):
     dtype = combination.dtype
     for rows, n, weighted in itertools.product((1, 7, 17), EDGES, (False, True)):

@@ -33,16 +33,16 @@ def softmax_cross_entropy(logits, target, weight, y, dlogits, row_loss, *, diver
     """row_loss_i = factor sum_j t_ij (log sum_k exp(z_ik) - z_ij); dlogits = factor (y sum_j t_ij - t) w /
     weight_sum; smoothing spreads a part of t evenly; divergence adds factor sum_j t_ij log t_ij
     """
-    probability, log_sum = softmax(logits)
+    probability, top, log_sum = softmax(logits)
     y[...] = probability
     if target.ndim == 1 and smoothing == 0:
         rows, labels = np.arange(len(target)), np.maximum(target, 0)
-        row_loss[...] = factor * (log_sum.astype(np.float64) - logits[rows, labels])
+        row_loss[...] = factor * (top[:, 0].astype(np.float64) - logits[rows, labels] + log_sum[:, 0])
         probability[rows, labels] -= 1
     else:
         n = logits.shape[1]
         t = _one_hot(target, n, logits.dtype) * (1 - smoothing) + smoothing / n
-        loss = t * (log_sum[:, None] - logits)
+        loss = t * ((top - logits) + log_sum)
         row_loss[...] = factor * (loss + _xlogx(t) if divergence else loss).sum(axis=1)
         probability = probability * t.sum(axis=1, keepdims=True) - t
     if dlogits is not None:
@@ -90,12 +90,12 @@ def softmax_focal(logits, target, weight, y, dlogits, row_loss, *, gamma, factor
     """row_loss_i = -factor sum_j t_ij (1 - y_ij)^gamma log y_ij; where y_ij > 1/2, 1 - y_ij is the sum of the
     others
     """
-    probability, log_sum = softmax(logits)
+    probability, top, log_sum = softmax(logits)
     y[...] = probability
     t = _one_hot(target, logits.shape[1], logits.dtype)
     large = y > 0.5
     rest = np.where(large, 0, y).sum(axis=1, keepdims=True)
-    log_y = np.where(large, np.log1p(-np.minimum(rest, 0.5)), logits - log_sum[:, None])
+    log_y = np.where(large, np.log1p(-np.minimum(rest, 0.5)), (logits - top) - log_sum)
     m = np.maximum(np.where(large, rest, 1 - y), np.finfo(y.dtype).tiny)
     power = t * m ** y.dtype.type(gamma)
     row_loss[...] = -factor * (power * log_y).sum(axis=1)
