@@ -187,6 +187,16 @@ def test_bench(run):
     assert code == 2 and "argument NAME: nothing is called 'fly'; fastnn bench --list" in err
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_full_disk_under_stdout(flags):
+    command = [sys.executable, "-m", "fastnn", "predict", "iris.safetensors", "--data", "new.csv", *flags]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True,
+                              env=os.environ | {"PYTHONPATH": SOURCES})
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 def test_ctrl_c_is_in_the_document():
     with python("-c", TAKES_SIGINT, "train", "--data", "iris.csv", "--epochs", "100000000", "--threads", "1", "--json",

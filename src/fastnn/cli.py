@@ -62,9 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(as_json(name, code, document))
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader of a pipe has gone, as in `fastnn info | head -1`
+    except OSError as error:  # of stdout: the reader of a pipe has gone, as in `fastnn info | head -1`; a disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        if isinstance(error, BrokenPipeError):
+            return BROKEN_PIPE
+        print(f"{name}: error: stdout: {one_line(error)}", file=sys.stderr)
+        return WRONG_USE
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -8,6 +8,7 @@ import io
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..io.atomic import replacing
 from .data import add_data_flags, classes_of, load_for, load_model
 from .files import Samples
 from .network import add_machine_flags, choose_machine
+from .train import writable
 
 
 def add(commands: Any) -> None:
@@ -43,6 +45,8 @@ def add(commands: Any) -> None:
 
 def run_predict(arguments: argparse.Namespace) -> Found:
     """``fastnn predict``."""
+    if arguments.output is not None:
+        writable("--output", arguments.output, Path(arguments.output))
     with ExitStack() as stack:
         choose_machine(arguments, stack)
         model = load_model(arguments.model)
