@@ -12,6 +12,7 @@ import pytest
 
 import fastnn as fnn
 from command import TAKES_SIGINT, python, write_idx
+from fastnn.commands.scores import Scores
 from fastnn.data import load_digits
 
 datasets = pytest.importorskip("sklearn.datasets")
@@ -368,6 +369,30 @@ def test_rows_that_do_not_fit_the_model(model, run):
         assert code == 2 and "argument --output: expected a file in a folder that can be written to" in err
     code, _, err = run("predict", model, "--data", "iris.csv", "--id", "petal_width")
     assert code == 2 and "argument --id: 'petal_width' is an input of the model" in err
+
+
+def test_classes_without_rows_and_many_classes():
+    """A class that no row is in has figures of 0, and no part in the mean; of many the worst pairs are shown."""
+    counts = np.diag([3, 2, 0])
+    counts[0, 1] = 1
+    scores = Scores("rows", 6, {"accuracy": 5 / 6}, ("a", "b", "c"), counts)
+    assert scores.per_class()["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "rows": 0}
+    assert scores.table().splitlines()[-1].split() == ["mean", f"{(1 + 2 / 3) / 2:.4f}", f"{(0.75 + 1) / 2:.4f}",
+                                                       f"{(6 / 7 + 4 / 5) / 2:.4f}", "6"]
+    counts = np.diag(np.full(20, 5))
+    counts[3, 7], counts[11, 2] = 2, 4
+    lines = Scores("images", 106, {"accuracy": 1.0}, tuple(range(20)), counts).matrix().splitlines()
+    assert [line.split() for line in lines[1:]] == [["11", "2", "4"], ["3", "7", "2"]]
+
+
+def test_ctrl_c_leaves_no_half_of_predictions(model, run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastnn.io.atomic.os.replace", interrupted)
+    code, lines, err = run("predict", model, "--data", "iris.csv", "--output", "p.csv")
+    assert code == 130 and lines == [] and err.startswith("fastnn predict: interrupted")
+    assert sorted(os.listdir()) == ["iris.csv", "iris.safetensors"]
 
 
 def test_models_made_in_python(iris, run):

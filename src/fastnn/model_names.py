@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .data.columns import Columns
+if TYPE_CHECKING:
+    from .data.columns import Columns
 
 KINDS = (str, int, float, bool)  # of classes
 
@@ -76,5 +77,7 @@ class ModelNames:
 
     def set_names(self, config: dict[str, Any]) -> None:
         """Take classes and columns from `names_config`."""
-        self.classes = config.get("classes")
-        self.columns = Columns.from_config(config["columns"]) if "columns" in config else None
+        self.classes, self.columns = config.get("classes"), None
+        if "columns" in config:
+            from .data.columns import Columns  # here, so that `import fastnn` need not wait for what few models have
+            self.columns = Columns.from_config(config["columns"])
