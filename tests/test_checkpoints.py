@@ -313,7 +313,8 @@ def test_damaged_ones_are_passed_over(tmp_path):
 @pytest.mark.parametrize("settings, error, words", [
     ({"checkpoint_every": 3}, ValueError, "checkpoint_every: expected with checkpoint"),
     ({"checkpoint": "run", "checkpoint_every": 0}, ValueError, "checkpoint_every"),
-    ({"checkpoint": fnn.Checkpoint("run"), "checkpoint_every": 3}, ValueError, "Checkpoint has its own"),
+    pytest.param({"checkpoint": fnn.Checkpoint("run"), "checkpoint_every": 3}, ValueError, "Checkpoint has its own",
+                 id="checkpoint_every twice"),
     ({"checkpoint": True}, TypeError, "expected a folder or a fastnn.Checkpoint, got True"),
     ({"resume": True}, ValueError, "True together with checkpoint"),
     ({"resume": 3}, TypeError, "expected a folder, a checkpoint file or True, got 3"),
