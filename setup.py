@@ -3,6 +3,7 @@
 Everything that is plain data stands in pyproject.toml. Environment variables:
 
 FASTNN_REQUIRE_NATIVE=1  fail where the core cannot be compiled, instead of installing without it
+FASTNN_ISAS=LIST         build for these instruction sets (avx2,avx512) beside the baseline, not for all
 FASTNN_DEBUG=1           -O1 -g, assertions in the kernels
 FASTNN_SANITIZE=LIST     -fsanitize=LIST (address,undefined, or thread, whose teams are plain pthreads), with
                          FASTNN_DEBUG's flags; tests/sanitize.py runs the tests on such a core
@@ -44,6 +45,7 @@ ISAS = (
                        "-mprefer-vector-width=512"), "__x86_64__"),
 )
 
+ONLY = os.environ.get("FASTNN_ISAS")
 DEBUG = os.environ.get("FASTNN_DEBUG", "0") != "0" or "FASTNN_SANITIZE" in os.environ
 SANITIZE = [f"-fsanitize={os.environ['FASTNN_SANITIZE']}"] if os.environ.get("FASTNN_SANITIZE") else []
 OPTIMIZE = ["-O1", "-g", "-fno-omit-frame-pointer", "-UNDEBUG"] if DEBUG else ["-O3", "-g0", "-DNDEBUG"]
@@ -132,9 +134,10 @@ class BuildCore(build_ext):
         return [], []
 
     def find_isas(self):
-        """Return the rows of `ISAS` that this compiler can build for its target."""
+        """Return the rows of `ISAS` that are wanted and that this compiler can build for its target."""
         code = "#ifndef {0}\n#error\n#endif\nint f(void) {{ return 0; }}\n"
-        return [isa for isa in ISAS if isa.macro is None or self.accepts(code.format(isa.macro), isa.flags)]
+        wanted = [isa for isa in ISAS if isa.macro is None or ONLY is None or isa.name in ONLY.split(",")]
+        return [isa for isa in wanted if isa.macro is None or self.accepts(code.format(isa.macro), isa.flags)]
 
     def compile_objects(self, ext, openmp):
         """Compile what is out of date, several files at a time, and return all object files."""

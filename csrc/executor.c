@@ -4,7 +4,11 @@
 #include <sched.h>
 #include <string.h>
 #include "fastnn.h"
+#include "guard.h"
 #include "share.h"
+#ifdef __SANITIZE_ADDRESS__
+#include <pthread.h>
+#endif
 
 /* ---- meeting ---- */
 
@@ -104,16 +108,55 @@ static const fnn_call *calls_for(const fnn_run_state *run, int64_t n_ops, int64_
   return run->calls + binding * n_ops;
 }
 
+static ptrdiff_t workspace_of(int opcode, int dtype, const fnn_call *call, const fnn_run_state *run) {
+  ptrdiff_t (*const bytes)(const fnn_call *) = run->table->workspace[opcode][dtype];
+  return bytes ? bytes(call) : 0;
+}
+
 int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
-  const fnn_table *table = run->table = fnn_current_table();
   int64_t most = 0;
+  run->table = fnn_current_table();
   bind(ops, n_ops, run);
   for (int64_t i = 0; i < n_ops; i++) {
-    ptrdiff_t (*const bytes)(const fnn_call *) =
-        ops[i].kind == FNN_NATIVE ? table->workspace[ops[i].opcode][ops[i].dtype] : NULL;
-    if (bytes && bytes(&run->calls[i]) > most) most = bytes(&run->calls[i]);
+    if (ops[i].kind != FNN_NATIVE) continue;
+    const int64_t bytes = workspace_of(ops[i].opcode, ops[i].dtype, &run->calls[i], run);
+    if (bytes > most) most = bytes;
   }
-  return (most + FNN_ALIGN - 1) / FNN_ALIGN * FNN_ALIGN;
+  return (most + FNN_ALIGN - 1) / FNN_ALIGN * FNN_ALIGN + FNN_GUARD_BYTES;
+}
+
+/* ---- bounds, with AddressSanitizer ---- */
+
+#ifdef __SANITIZE_ADDRESS__
+/* Runs share the memory of their model, so they run one after the other, and none while the process forks. */
+static pthread_mutex_t one_run = PTHREAD_MUTEX_INITIALIZER;
+static void lock_runs(void) { pthread_mutex_lock(&one_run); }
+static void unlock_runs(void) { pthread_mutex_unlock(&one_run); }
+static void watch_forks(void) { pthread_atfork(lock_runs, unlock_runs, unlock_runs); }
+
+static void begin_guard(const fnn_run_state *run) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, watch_forks);
+  lock_runs();
+  fnn_guard_run(fnn_close, run);
+}
+
+static void end_guard(const fnn_run_state *run) {
+  fnn_guard_run(fnn_open, run);
+  unlock_runs();
+}
+#else
+static inline void begin_guard(const fnn_run_state *run) { (void)run; }
+static inline void end_guard(const fnn_run_state *run) { (void)run; }
+#endif
+
+/* Opens or closes what the op may touch; the whole team is at the same op then. */
+static inline void guard_op(fnn_guard_fn guard, const fnn_op *op, const fnn_call *call, const fnn_step *s, fnn_team *team) {
+  if (!FNN_GUARDED) return;
+  barrier(team, s);
+  if (s->thread == 0) fnn_guard_operands(guard, call, s->run);
+  guard(s->workspace, workspace_of(op->opcode, op->dtype, call, s->run));
+  barrier(team, s);
 }
 
 /* ---- running ---- */
@@ -154,11 +197,15 @@ static void run_timed(const fnn_call *call, const fnn_step *s, fnn_team *team, d
 
 /* Thread 0 notes why and where the run ends; every thread learns of it at a barrier. */
 static void end_run(fnn_team *team, fnn_run_state *run, int status, int64_t step, int64_t block, int64_t op) {
-  if (run->status == FNN_DONE) run->status = status;
+  if (run->status == FNN_DONE) __atomic_store_n(&run->status, status, __ATOMIC_RELAXED); /* others may look at it */
   run->status_step = step;
   run->status_block = block;
   run->status_op = op;
-  team->halt_step = step;
+  __atomic_store_n(&team->halt_step, step, __ATOMIC_RELAXED);
+}
+
+static inline int halted(const fnn_team *team, int64_t step) {
+  return __atomic_load_n(&team->halt_step, __ATOMIC_RELAXED) == step;
 }
 
 /* Numbers below the normal range cost up to a hundred times as much, and momenta that decay end there. Training
@@ -187,7 +234,7 @@ static inline void restore_subnormals(subnormals before) { (void)before; }
 #endif
 
 /* One thread's walk. Returns when last_step is reached or the team halts. */
-static void walk(int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread, int n_threads) {
+static void walk(const fnn_op *ops, int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread, int n_threads) {
   fnn_power powers[FNN_POWERS] = {0};
   fnn_product momenta = {0};
   fnn_step s = {.run = run, .powers = powers, .momenta = &momenta, .thread = thread, .n_threads = n_threads,
@@ -221,34 +268,41 @@ static void walk(int64_t n_ops, fnn_run_state *run, fnn_team *team, int thread, 
           if (thread == 0) end_run(team, run, FNN_AT_HOST_OP, step, block, i);
           return;
         }
+        guard_op(fnn_open, &ops[i], call, &s, team);
         if (run->op_seconds) run_timed(call, &s, team, &run->op_seconds[i]);
         else call->run(call, &s);
+        if (run->check) {
+          barrier(team, &s);
+          if (thread == 0 && !outputs_finite(call, s.row)) end_run(team, run, FNN_NONFINITE_VALUE, step, block, i);
+        }
+        guard_op(fnn_close, &ops[i], call, &s, team);
         if (!run->check) continue;
         barrier(team, &s);
-        if (thread == 0 && !outputs_finite(call, s.row)) end_run(team, run, FNN_NONFINITE_VALUE, step, block, i);
-        barrier(team, &s);
-        if (team->halt_step == step) return;
+        if (halted(team, step)) return;
       }
     }
-    if (thread == 0 && run->stop && *run->stop) end_run(team, run, FNN_STOPPED, step, 0, n_ops);
+    if (thread == 0 && run->stop && __atomic_load_n(run->stop, __ATOMIC_RELAXED))
+      end_run(team, run, FNN_STOPPED, step, 0, n_ops);
     barrier(team, &s);
-    if (team->halt_step == step) return;
+    if (halted(team, step)) return;
   }
 }
 
-typedef struct { int64_t n_ops; fnn_run_state *run; fnn_team team; } fnn_walk;
+typedef struct { const fnn_op *ops; int64_t n_ops; fnn_run_state *run; fnn_team team; } fnn_walk;
 
 /* One thread's part: its walk, with numbers taken for zero where a run with learning rates trains. */
 static void walk_in_mode(void *data, int thread, int n_threads) {
   fnn_walk *w = data;
   if (!w->run->rates) {
-    walk(w->n_ops, w->run, &w->team, thread, n_threads);
+    walk(w->ops, w->n_ops, w->run, &w->team, thread, n_threads);
     return;
   }
   const subnormals before = flush_subnormals();
-  walk(w->n_ops, w->run, &w->team, thread, n_threads);
+  walk(w->ops, w->n_ops, w->run, &w->team, thread, n_threads);
   restore_subnormals(before);
 }
+
+void fnn_set_stop(int32_t *stop, int32_t value) { __atomic_store_n(stop, value, __ATOMIC_RELAXED); }
 
 void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
   run->status = FNN_DONE;
@@ -256,17 +310,18 @@ void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run) {
   if (run->first_step >= run->last_step) return;
   bind(ops, n_ops, run);
   fnn_walk w;
-  w.n_ops = n_ops, w.run = run, w.team.halt_step = -1;
+  w.ops = ops, w.n_ops = n_ops, w.run = run, w.team.halt_step = -1;
   for (int64_t i = 0; i < run->n_threads; i++) w.team.arrived[i].times = 0;
+  begin_guard(run);
   fnn_on_team((int)run->n_threads, walk_in_mode, &w);
+  end_guard(run);
 }
 
 /* ---- one op on arrays of the caller: fastnn.functional's way in ---- */
 
 ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call, fnn_run_state *run) {
   run->table = fnn_current_table();
-  ptrdiff_t (*const bytes)(const fnn_call *) = run->table->workspace[opcode][dtype];
-  return bytes ? bytes(call) : 0;
+  return workspace_of(opcode, dtype, call, run);
 }
 
 void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum) {

@@ -109,6 +109,7 @@ typedef enum { FNN_DONE, FNN_STOPPED, FNN_AT_HOST_OP, FNN_NONFINITE_INPUT, FNN_N
 typedef struct {
   /* set by the caller */
   char *base[FNN_N_SPACES];
+  int64_t bytes[FNN_BOUND];                 /* of the spaces that are no bound arrays */
   int64_t bound_stride[FNN_MAX_INPUTS];     /* bytes between the rows of a bound array */
   int64_t bound_dtype[FNN_MAX_INPUTS];
   const int64_t *index;                     /* row order; NULL: rows as they stand */
@@ -117,7 +118,7 @@ typedef struct {
   const double *momenta;                    /* beta1 of each step of the pass; NULL: the optimizer op's own */
   double *losses;                           /* mean loss of each step of the pass */
   double *op_seconds;                       /* NULL, or where the time of each op is added up */
-  const volatile int32_t *stop;             /* non-zero: come back after the step */
+  const int32_t *stop;                      /* non-zero: come back after the step; see fnn_set_stop */
   fnn_call *calls;                          /* room for FNN_BINDINGS * n_ops */
   char *workspace;
   int64_t workspace_bytes;                  /* of one thread */
@@ -204,6 +205,7 @@ const char *fnn_loss_name(int i);
 
 /* executor.c */
 int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run);  /* of one thread */
+void fnn_set_stop(int32_t *stop, int32_t value);  /* from any thread, while it runs */
 void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run);
 ptrdiff_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call, fnn_run_state *run);  /* bytes */
 void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum);

@@ -42,6 +42,11 @@
 #endif
 #endif
 
+#undef FNN_MASKED  /* masked loads and stores; not in a build for a sanitizer, which would not look into them */
+#if defined(FNN_MM) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FNN_MASKED FNN_VECTOR_BYTES
+#endif
+
 #ifndef FNN_INLINE
 #define FNN_INLINE static inline __attribute__((always_inline, unused))
 #define FNN_PRAGMA(text) _Pragma(#text)
@@ -164,9 +169,9 @@ FNN_INLINE REAL FNN(hmax)(VEC x) {
 
 /* The first n elements at p and zeros in the other lanes; reads nothing beyond them. */
 FNN_INLINE VEC FNN(load_lanes)(const REAL *p, ptrdiff_t n) {
-#if defined(FNN_AVX512)
+#if FNN_MASKED == 64
   return (VEC)FNN_MM(maskz_loadu)(n < VL ? (1u << n) - 1 : (1u << VL) - 1, p);
-#elif defined(FNN_MM) && FNN_VECTOR_BYTES == 32
+#elif FNN_MASKED == 32
   return (VEC)FNN_MM(maskload)((const void *)p, (__m256i)FNN(lane_mask)(n));
 #else
   VEC x = {0};
@@ -177,9 +182,9 @@ FNN_INLINE VEC FNN(load_lanes)(const REAL *p, ptrdiff_t n) {
 
 /* The first n lanes to p; writes nothing beyond them. */
 FNN_INLINE void FNN(store_lanes)(REAL *p, VEC x, ptrdiff_t n) {
-#if defined(FNN_AVX512)
+#if FNN_MASKED == 64
   FNN_MM(mask_storeu)(p, n < VL ? (1u << n) - 1 : (1u << VL) - 1, (FNN_MMVEC)x);
-#elif defined(FNN_MM) && FNN_VECTOR_BYTES == 32
+#elif FNN_MASKED == 32
   FNN_MM(maskstore)((void *)p, (__m256i)FNN(lane_mask)(n), (FNN_MMVEC)x);
 #else
   for (ptrdiff_t i = 0; i < VL && i < n; i++) p[i] = x[i];

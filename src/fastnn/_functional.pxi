@@ -30,26 +30,30 @@ cdef int run_call(int opcode, int dtype, fnn_call *c, fnn_run_state *run, double
     what stood in an output goes into the copy only where the op reads its outputs, `in_place`."""
     cdef char stack[STACK_BYTES]
     cdef char *scratch = stack
+    cdef char *begin
     cdef char *heap = NULL
     cdef char *home[FNN_MAX_OPERANDS]
     cdef Py_ssize_t home_bytes[FNN_MAX_OPERANDS]
     cdef fnn_array *a
     cdef int i, n = c.n_operands, real = 4 if dtype == FNN_F32 else 8
     cdef Py_ssize_t k, rows, width, ld, workspace, need
-    workspace = (fnn_call_workspace(opcode, dtype, c, run) + FNN_ALIGN - 1) // FNN_ALIGN * FNN_ALIGN
-    need = workspace + FNN_ALIGN
+    workspace = fnn_call_workspace(opcode, dtype, c, run)
+    need = workspace + 2 * FNN_ALIGN + FNN_GUARD_BYTES
     for i in range(n):
         a = &c.a[i]
         if not is_padded(a, dtype):
             ld = (a.n[a.ndim - 1] + FNN_PAD - 1) // FNN_PAD * FNN_PAD
-            need += (a.n[0] if a.ndim == 2 else 1) * ld * real
+            need += (a.n[0] if a.ndim == 2 else 1) * ld * real + FNN_GUARD_BYTES
     if need > STACK_BYTES:
         heap = scratch = <char *>PyMem_RawMalloc(need)
         if heap == NULL:
             return -1
+    begin = scratch
+    fnn_close(begin, need)
     scratch += (FNN_ALIGN - <uintptr_t>scratch % FNN_ALIGN) % FNN_ALIGN
     run.workspace = scratch
-    scratch += workspace
+    fnn_open(scratch, workspace)
+    scratch += (workspace + FNN_ALIGN - 1) // FNN_ALIGN * FNN_ALIGN + FNN_GUARD_BYTES
     for i in range(n):
         a = &c.a[i]
         home[i] = NULL
@@ -58,12 +62,13 @@ cdef int run_call(int opcode, int dtype, fnn_call *c, fnn_run_state *run, double
         rows, width = a.n[0] if a.ndim == 2 else 1, a.n[a.ndim - 1]
         ld = (width + FNN_PAD - 1) // FNN_PAD * FNN_PAD
         home[i], home_bytes[i] = a.p, a.s[0] * real
+        fnn_open(scratch, rows * ld * real)
         if in_place or not a.written:
             fnn_pad(scratch, ld * real, a.p, home_bytes[i], width * real, rows)
         a.p = scratch
         if a.ndim == 2:
             a.s[0], a.row_bytes = ld, ld * real
-        scratch += rows * ld * real
+        scratch += rows * ld * real + FNN_GUARD_BYTES
     for k in range(repeat):
         fnn_call_alone(opcode, dtype, c, run, weight_sum)
     for i in range(n):
@@ -73,6 +78,7 @@ cdef int run_call(int opcode, int dtype, fnn_call *c, fnn_run_state *run, double
         rows, width = a.n[0] if a.ndim == 2 else 1, a.n[a.ndim - 1]
         for k in range(rows):
             memcpy(home[i] + k * home_bytes[i], a.p + k * a.s[0] * real, width * real)
+    fnn_open(begin, need)
     PyMem_RawFree(heap)
     return 0
 

@@ -28,6 +28,7 @@ cdef extern from "fastnn.h" nogil:
 
     ctypedef struct fnn_run_state:
         char *base[48]
+        int64_t bytes[8]
         int64_t bound_stride[40]
         int64_t bound_dtype[40]
         const int64_t *index
@@ -58,6 +59,7 @@ cdef extern from "fastnn.h" nogil:
     const char *fnn_loss_name(int i)
     const char *fnn_compiler()
     int64_t fnn_workspace_bytes(const fnn_op *ops, int64_t n_ops, fnn_run_state *run)
+    void fnn_set_stop(int32_t *stop, int32_t value)
     void fnn_run(const fnn_op *ops, int64_t n_ops, fnn_run_state *run)
     Py_ssize_t fnn_call_workspace(int opcode, int dtype, const fnn_call *call, fnn_run_state *run)
     void fnn_call_alone(int opcode, int dtype, const fnn_call *call, fnn_run_state *run, double weight_sum)
@@ -69,3 +71,8 @@ cdef extern from "fastnn.h" nogil:
     int fnn_max_threads()
     void fnn_set_max_threads(int n)
     double fnn_fork_join_seconds(int n_threads)
+
+cdef extern from "guard.h" nogil:
+    enum: FNN_GUARD_BYTES
+    void fnn_open(const char *p, Py_ssize_t bytes)
+    void fnn_close(const char *p, Py_ssize_t bytes)

@@ -145,6 +145,7 @@ cdef class RunState:
     def set_base(self, int space, cnp.ndarray array):
         self.kept[space] = array
         self.s.base[space] = <char *>cnp.PyArray_DATA(array)
+        self.s.bytes[space] = array.nbytes
 
     def bind_array(self, int slot, array, int dtype):
         """Bind an array whose rows lie strides[0] bytes apart; None unbinds."""
@@ -201,10 +202,10 @@ cdef class RunState:
         return self.s.table == fnn_current_table()
 
     def stop(self):
-        self.stop_flag = 1
+        fnn_set_stop(&self.stop_flag, 1)
 
     def clear_stop(self):
-        self.stop_flag = 0
+        fnn_set_stop(&self.stop_flag, 0)
 
     def run(self, cnp.ndarray ops, int64_t first_step, int64_t last_step, int64_t first_block,
             int64_t first_op, int n_threads, bint check):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import reprlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ PAD = 16  # elements: the last axis of every array inside is padded to whole vec
 ALIGN = 64  # bytes
 MOST_PIXELS = 2 ** 20  # of a size or a distance of windows: products of a few of them are no overflow
 MOST_NUMBERS = 2 ** 40  # of an array, or of a layer's output for a sample: bytes of a few of them are no overflow
+# Bytes left free between the arrays of one block of memory, in a core that looks for accesses out of bounds
+# (csrc/guard.h): one array's end is not another's beginning then.
+GUARD = -(-int(os.environ.get("FASTNN_GUARD", "0")) // ALIGN) * ALIGN
 
 
 class Space(IntEnum):
@@ -131,15 +135,17 @@ class Layout:
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
         self.segments: dict[str, Segment] = {}
-        self.size = 0
+        self.size = GUARD // dtype.itemsize
 
     def add(self, name: str, shape: tuple[int, ...], **settings) -> Segment:
         """Append a segment; `settings` are its other fields."""
         check_size(name, shape)
         strides = strides_of(shape, self.dtype)
-        segment = Segment(name, shape, strides, self.size, **settings)
-        self.size += segment.n_elements
-        self.segments[name] = segment
+        return self._append(Segment(name, shape, strides, self.size, **settings))
+
+    def _append(self, segment: Segment) -> Segment:
+        self.size += segment.n_elements + GUARD // self.dtype.itemsize
+        self.segments[segment.name] = segment
         return segment
 
     def without(self, frozen: Collection[str]) -> Layout:
@@ -149,8 +155,7 @@ class Layout:
         rest = Layout(self.dtype)
         for name, s in self.segments.items():
             if name not in frozen:
-                rest.segments[name] = replace(s, offset=rest.size)
-                rest.size += s.n_elements
+                rest._append(replace(s, offset=rest.size))
         return rest
 
     def starting(self, since: Mapping[str, int]) -> Layout:

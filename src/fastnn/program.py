@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .operands import ALIGN, PAD, DType, Layout, Operand, Segment, Space, resolve, strides_of
+from .operands import ALIGN, GUARD, PAD, DType, Layout, Operand, Segment, Space, resolve, strides_of
 from .operands import aligned_zeros as aligned_zeros
 from .schema import OPS as OPS
 from .schema import OpSchema as OpSchema
@@ -162,7 +162,7 @@ class Program:
             stretch += o.barrier
             for a in (a for a in o.operands if a is not None and a.space is Space.ARENA):
                 bytes_ = a.size(rows, time) * a.dtype.itemsize
-                sizes[a.slot] = max(sizes[a.slot], -(-bytes_ // ALIGN) * ALIGN)
+                sizes[a.slot] = max(sizes[a.slot], -(-bytes_ // ALIGN) * ALIGN + GUARD)
                 first[a.slot] = min(first[a.slot], stretch)
                 last[a.slot] = max(last[a.slot], stretch)
         for a in self.probes.values():
@@ -170,7 +170,7 @@ class Program:
         offsets = [0] * self.n_slots
         placed: list[int] = []
         for slot in sorted(range(self.n_slots), key=lambda s: (-sizes[s], s)):
-            at = 0
+            at = GUARD
             for other in sorted(placed, key=lambda s: offsets[s]):
                 lives_together = first[slot] <= last[other] and first[other] <= last[slot]
                 end = offsets[other] + sizes[other]
