@@ -182,6 +182,8 @@ def test_gan(tmp_path):
     page = report(history, tmp_path / "r.html")
     assert len(page.one("ul", "images").all("img")) == 24 and len(page.section("curves").all("figure")) == 4
     assert "After 2 epochs the discriminator recognises" in outcome(page)
+    assert page.table("generator")[-1][0] == page.table("discriminator")[-1][0] == "total"
+    assert len(missing(page)) == 1 and "the players of a GAN have it from each other" in missing(page)[0]
 
 
 def test_rate_that_callbacks_change(tmp_path):

@@ -32,7 +32,7 @@ def section(subject: Subject, i: int) -> str:
         of = f" of column {j}" if k > 1 else ""
         pictures += [lambda j=j, of=of: against(answers, j, of), lambda j=j, of=of: residuals(answers, j, of)]
     note = f"<p>Pictures are of the first {PICTURED} of {k} columns.</p>\n" if k > PICTURED else ""
-    return "\n".join([note + charts(*pictures), columns(answers, at), worst(subject, answers, at)])
+    return "\n".join([note + charts(*pictures), columns(subject, answers, at), worst(subject, answers, at)])
 
 
 def against(answers: Numbers, j: int, of: str) -> str:
@@ -61,13 +61,13 @@ def residuals(answers: Numbers, j: int, of: str) -> str:
                  f"How far off the predictions{of} are, and to which side.", height=4.0)
 
 
-def columns(answers: Numbers, at: str) -> str:
+def columns(subject: Subject, answers: Numbers, at: str) -> str:
     """Errors of each column."""
     k = answers.true.shape[1]
-    rows = []
+    rows, table_read = [], subject.model.columns
     for j in range(min(k, LISTED)):
         true, said = answers.true[:, j], answers.said[:, j]
-        rows.append([f"column {j}", figure(mae(true, said), ".4g"),
+        rows.append([table_read.target if table_read and k == 1 else f"column {j}", figure(mae(true, said), ".4g"),
                      figure(float(np.sqrt(np.mean((said - true) ** 2))), ".4g"), figure(r2(true, said), ".4f"),
                      figure(float(np.mean(said - true)), ".3g"), figure(float(true.mean()), ".4g"),
                      figure(float(true.std()), ".4g")])

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..page import table
+from .. import summary
+from ..page import beside, table
 from .charts import gallery
 from .subject import Missing, Subject
 from .words import figure
 
 SHOWN = 24
+
+
+def layers(subject: Subject) -> str:
+    """What each player is made of."""
+    parts = []
+    for name in ("generator", "discriminator"):
+        header, *rows = summary.rows(getattr(subject.model, name)._compiled)
+        parts.append(table(f"What the {name} is made of; n is the number of rows", header, rows, name=name))
+    return beside(*parts)
+
+
+def alone(subject: Subject) -> str:
+    """Why nobody looks at a player by itself."""
+    raise Missing("the doctor and the profile look at a model that has a loss of its own; the players of a GAN have it "
+                  "from each other")
 
 
 def samples(subject: Subject) -> str:

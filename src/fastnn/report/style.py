@@ -54,7 +54,8 @@ summary { cursor: pointer; color: var(--link); }
   nav, summary { display: none; }
   .wide { overflow: visible; }
   figure, tr, .finding, .figures div, .images li { break-inside: avoid; }
-  h2, h3, caption { break-after: avoid; }
+  h2, h3, h3 + p, caption { break-after: avoid; }
+  .charts { grid-template-columns: 1fr 1fr; }
   .figures div, .finding { border: 1px solid var(--faint); }
 }
 """

@@ -104,7 +104,8 @@ def whole_page(subject: Subject, title: str) -> str:
 def sections(subject: Subject) -> list[Section]:
     """Those of this model: what its outputs are decides which."""
     if subject.is_gan:
-        return [FIRST[0], ("samples", "Generated samples", players.samples), *LAST[1:]]
+        return [FIRST[0], ("samples", "Generated samples", players.samples),
+                ("layers", "Layers", players.layers), ("doctor", "What the doctor found", players.alone), *LAST[1:]]
     middle: list[Section] = []
     for i, name in enumerate(subject.output_names):
         of, at = (f" of {name}", f"-{i}") if len(subject.output_names) > 1 else ("", "")
