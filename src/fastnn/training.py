@@ -81,7 +81,8 @@ def fit(model: Model, X: Any, y: Any = None, batch_size: int = 32, epochs: int =
     Returns
     -------
     History
-        Per epoch: "loss" and metrics over the epoch's steps as they went, "val_loss" and validation metrics.
+        Per epoch: "loss" and metrics over the epoch's steps as they went, "val_loss" and validation metrics. It holds
+        on to the model and the rows, by reference, for ``history.report(path)``; the model does not.
 
     Raises
     ------

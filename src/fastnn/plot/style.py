@@ -212,10 +212,11 @@ def svg(ax: Any) -> str:
     made = re.sub(r"<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", made, flags=re.DOTALL)
     made = re.sub(r"font-family: [^;\"]*", "font-family: 'DejaVu Sans', Verdana, sans-serif", made)
     made = re.sub(r' d="([^"]*)"', lambda path: f' d="{_rounded(path[1])}"', made)
+    made = re.sub(r' style="([^"]*)"', lambda style: re.sub("([:;]) ", r"\1", style[0]), made)
     return re.sub(r">\s+<", "><", made).strip()
 
 
 def _rounded(path: str) -> str:
     """A path of SVG in hundredths of a point."""
     numbers = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), path)
-    return " ".join(numbers.split())
+    return re.sub(r"\s*([A-Za-z])\s*", r"\1", " ".join(numbers.split()))
