@@ -21,6 +21,8 @@ class FakeModel:
     gives; `l2` is the penalty of dense.weight.
     """
 
+    input_names = ["input"]
+
     def __init__(self, activation="tanh", dtype="float64", plant=None, vector=None, l2=0.0):
         self.activation, self.plant, self.l2 = activation, plant or {}, l2
         self.dtype, self.optimizer = np.dtype(dtype), SimpleNamespace(clipping=Clipping())

@@ -54,6 +54,17 @@ def one(values: tuple[Any, ...]) -> Any:
     return values if len(values) > 1 else values[0] if values else None
 
 
+def called(what: str, names: Sequence[str]) -> list[str]:
+    """What the arrays of a bundle are called, in errors and in tables.
+
+    Examples
+    --------
+    >>> called("X", ["input"]), called("X", ["image", "words"])
+    (['X'], ["X['image']", "X['words']"])
+    """
+    return [what] if len(names) == 1 else [f"{what}[{name!r}]" for name in names]
+
+
 def in_order(what: str, given: Any, names: Sequence[str], default: Any = None) -> list[Any]:
     """One thing for each name, from a list or a dict; a default stands for what is left out."""
     if isinstance(given, Mapping):

@@ -192,7 +192,7 @@ def _own_arrays(bound: Any, dtype: np.dtype) -> None:
 
 def named_inputs(bound: Any, arrays: Any) -> dict[str, np.ndarray]:
     """Arrays, one for each input, by the names of their rows; without those of tokens, which have no gradient."""
-    names = [INPUTS] if isinstance(bound.X, np.ndarray) else [f"{INPUTS}[{n!r}]" for n in bound.model.input_names]
+    names = bundles.called(INPUTS, bound.model.input_names)
     values = arrays if isinstance(arrays, tuple) else (arrays,)
     return {name: value for name, x, value in zip(names, bundles.parts(bound.X), values, strict=True)
             if x.dtype.kind == "f"}

@@ -44,7 +44,7 @@ class ModelData:
         """Samples, checked but for their values."""
         tensors = self._graph.inputs
         given = [X] if len(tensors) == 1 else in_order(name, X, self.input_names)
-        names = [name] if len(tensors) == 1 else [f"{name}[{key!r}]" for key in self.input_names]
+        names = bundles.called(name, self.input_names)
         arrays = []
         for array, tensor, key in zip(given, tensors, names, strict=True):
             tokens = self._compiled.tokens(tensor)
@@ -64,7 +64,7 @@ class ModelData:
         several = len(self.output_names) > 1
         targets = []
         for i, given in enumerate(in_order(names[1], y, self.output_names) if several else [y]):
-            name = f"{names[1]}[{self.output_names[i]!r}]" if several else names[1]
+            name = bundles.called(names[1], self.output_names)[i]
             shape, ignore = self._graph.outputs[i].shape, self._losses[i].ignore_label
             target = checks.as_targets_of(given, self._target_kind(i), shape, n, time, self.dtype, name, ignore)
             if ignore is not None and len(shape) == 1:

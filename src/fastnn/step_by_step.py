@@ -124,7 +124,7 @@ class StepByStep:
         outputs = bundles.parts(self._empty_outputs(X))  # type: ignore[attr-defined]
         bound = []
         for i, (array, output) in enumerate(zip(given, outputs, strict=True)):
-            name = f"dy[{names[i]!r}]" if len(names) > 1 else "dy"
+            name = bundles.called("dy", names)[i]
             array = np.ascontiguousarray(fitting(output, array, "an array of the output", name))
             run.bind(TARGET_SLOT + SLOTS * i, array)
             bound.append(array)  # alive until the ops have run
