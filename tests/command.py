@@ -1,5 +1,6 @@
 """What tests of the command share: processes of it, and files for it."""
 import gzip
+import json
 import os
 import struct
 import subprocess
@@ -28,3 +29,8 @@ def python(*arguments):
 def write_idx(path, array):
     header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
     path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
+
+
+def read_json(result):
+    """The document that --json printed, of what the fixture `run` returns."""
+    return json.loads("\n".join(result[1]))

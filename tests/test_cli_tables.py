@@ -1,8 +1,6 @@
 """``fastnn train``, ``evaluate`` and ``predict`` on tables and arrays of files, as a user has them."""
 import csv
-import gzip
 import io
-import json
 import os
 import signal
 from pathlib import Path
@@ -11,9 +9,8 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
-from command import TAKES_SIGINT, python, write_idx
+from command import TAKES_SIGINT, python, read_json
 from fastnn.commands.scores import Scores
-from fastnn.data import load_digits
 
 datasets = pytest.importorskip("sklearn.datasets")
 
@@ -55,10 +52,6 @@ def iris(folder):
 def model(iris, run):
     assert run("train", "--data", iris, "--quiet")[0] == 0
     return "iris.safetensors"
-
-
-def read_json(result):
-    return json.loads("\n".join(result[1]))
 
 
 def read_csv(lines):
@@ -154,6 +147,10 @@ class TestClasses:
         assert answers[0] == answers[1] == answers[2] and len(answers[0]) == 151
         code, lines, _ = run("evaluate", "train.safetensors", "--data", "train.csv")
         assert code == 0 and "accuracy" in lines[0]
+        write_table("train.csv", None, [[row[4], *row[:4]] for row in flowers()[1]])  # the target is the first
+        assert run("train", "--data", "train.csv", "--epochs", 30, "--quiet", "--target", 0)[0] == 0
+        assert run("predict", "train.safetensors", "--data", "new.csv")[1] == run(
+            "predict", "train.safetensors", "--data", "train.csv")[1]
 
     def test_labels_that_are_numbers(self, run):
         wine = datasets.load_wine()
@@ -271,58 +268,6 @@ class TestRegression:
         assert code == 2 and "target: expected different numbers, got 5.5 in every row" in err
 
 
-class TestArrays:
-    def test_npz(self, run):
-        X, y = load_digits()
-        np.savez("digits.npz", X=X, y=y, pixels=X.reshape(-1, 64), names=np.array(["even", "odd"])[y % 2], wide=X[:, 0])
-        code, lines, _ = run("train", "--data", "digits.npz", "--epochs", 3)
-        assert code == 0 and lines[1] == "digits.npz: 1,438 images to train on, 359 to test"
-        code, lines, _ = run("train", "--data", "digits.npz", "--x", "pixels", "--y", "names", "--epochs", 5,
-                             "--output", "odd.safetensors")
-        assert code == 0 and lines[0] == "target: 2 classes (even, odd), because it is text"
-        document = read_json(run("evaluate", "odd.safetensors", "--data", "digits.npz", "--y", "names", "--json"))
-        assert document["accuracy"] > 0.9 and list(document["classes"]) == ["even", "odd"]
-        code, lines, _ = run("train", "--data", "digits.npz", "--x", "pixels", "--y", "wide", "--epochs", 40)
-        assert code == 0 and lines[0] == "target: numbers, because it has 8 columns" and float(
-            lines[-1].split()[2].strip(",")) > 0.7
-        lines = run("predict", "digits.safetensors", "--data", "digits.npz", "--x", "pixels")[1]
-        assert lines[0] == ",".join(f"prediction_{i}" for i in range(8)) and len(lines) == 1798
-
-    def test_idx(self, run):
-        X, y = load_digits()
-        write_idx(Path("some-images-idx3-ubyte.gz"), X)
-        write_idx(Path("some-labels-idx1-ubyte.gz"), y)
-        Path("plain").write_bytes(gzip.decompress(Path("some-images-idx3-ubyte.gz").read_bytes()))
-        code, lines, _ = run("train", "--data", "some-images-idx3-ubyte.gz", "--model", "lenet", "--epochs", 2,
-                             "--output", "m.safetensors")
-        assert code == 0 and "1,438 images to train on" in lines[1]
-        code, _, err = run("evaluate", "m.safetensors", "--data", "plain")
-        assert code == 2 and "argument --labels: expected with the images plain" in err
-        code, lines, _ = run("evaluate", "m.safetensors", "--data", "plain", "--labels", "some-labels-idx1-ubyte.gz")
-        assert code == 0 and "accuracy" in lines[0]
-        assert len(run("predict", "m.safetensors", "--data", "plain")[1]) == 1798
-        code, lines, _ = run("evaluate", "m.safetensors", "--data", "digits")
-        assert code == 0 and " of 359 images)" in lines[0]
-
-    @pytest.mark.parametrize("arrays, flags, message", [
-        ({"X": np.zeros((4, 2))}, [], "argument --y: t.npz has no array 'y'; it has 'X'"),
-        ({"X": np.zeros((4, 2)), "y": np.array([1, "a", 2, 3], object)}, [], "Python objects, which are never unpick"),
-        ({"X": np.zeros((4, 2)), "y": np.zeros(3)}, [], "expected 'y' with 4 rows, as 'X' has, got shape (3,)"),
-        ({"X": np.full((4, 2), np.nan), "y": np.zeros(4)}, [], "t.npz: X"),
-        ({"X": np.zeros(4), "y": np.zeros(4)}, [], "a row for each sample, got shape (4,)"),
-        ({"X": np.zeros((4, 2)), "y": np.zeros(4)}, ["--target", "1"], "argument --target: expected only with a table"),
-        ({"X": np.zeros((4, 2)), "y": np.zeros(4)}, ["--model", "lenet"], "is no image but has shape (2,)")])
-    def test_what_is_refused(self, run, arrays, flags, message):
-        np.savez("t.npz", **arrays)
-        code, _, err = run("train", "--data", "t.npz", *flags)
-        assert code == 2 and message in err and err.count("\n") == 1
-
-    def test_other_zip_archives(self, run):
-        Path("t.xlsx").write_bytes(b"PK\3\4" + bytes(40))
-        code, _, err = run("train", "--data", "t.xlsx")
-        assert code == 2 and "save spreadsheets as CSV" in err
-
-
 TABLE = "a,b,kind\n1,2,x\n2,,y\n3,4,x\n"
 
 
@@ -343,6 +288,7 @@ TABLE = "a,b,kind\n1,2,x\n2,,y\n3,4,x\n"
     ("", ["train"], "t.csv: expected a table, got an empty file"),
     ("\0\1", ["train"], "binary file"),
     ("a,b\n" + "".join(f"{i},name {i}\n" for i in range(30)), ["train"], "some rows of each, got 30 on 30 rows"),
+    ("a,b\n1,x\n2,x\n3,x\n", ["train"], "column 'b': expected at least two classes, got 'x' in every row"),
     (TABLE, ["evaluate", "nowhere"], "nowhere: expected a model file, as `fastnn train` writes, got nothing"),
     (TABLE, ["predict", "t.csv"], "t.csv: "),
     (TABLE, ["predict", "."], ".: expected a model file, as `fastnn train` writes, got a folder")])

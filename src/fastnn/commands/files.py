@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,8 +70,8 @@ def load_file(path: str, arguments: argparse.Namespace, like: Samples | None) ->
     X, y = _load_npz(path, arguments) if kind == "npz" else _load_idx(path, arguments)
     assert y is not None
     classes, why = _classes_of_array(y, arguments.task, path)
-    if _are_too_many(classes, len(y)):
-        raise ValueError(f"{path}: expected classes, some rows of each, got {len(classes or ())} on {len(y)} rows")
+    if problem := _problem(classes, len(y)):
+        raise ValueError(f"{path}: {problem}")
     return Samples(path, X, to_targets(y, classes, path), classes,
                    said=(f"target: {_described(classes)}, because {why}",))
 
@@ -119,7 +118,9 @@ def _load_npz(path: str, arguments: argparse.Namespace, targets: bool = True) ->
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             X = _array(file, path, "--x", x_name)
             y = _array(file, path, "--y", y_name) if targets else None
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (ValueError, OSError, MemoryError):
+        raise
+    except Exception as error:  # of zipfile, zlib, struct, ...
         raise ValueError(f"{path}: expected an NPZ file, got one that is damaged, or another zip archive ({error}); "
                          "save spreadsheets as CSV") from None
     if X.ndim < 2 or X.dtype.kind not in "biuf" or not len(X):
@@ -129,7 +130,10 @@ def _load_npz(path: str, arguments: argparse.Namespace, targets: bool = True) ->
     if y is not None and (y.ndim not in (1, 2) or len(y) != len(X)):
         raise ValueError(f"{path}: expected {y_name!r} with {len(X)} rows, as {x_name!r} has, got shape "
                          f"{y.shape}")
-    return X, y[:, 0] if y is not None and y.ndim == 2 and y.shape[1] == 1 else y
+    if y is None:
+        return X, None
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    return X, np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
 
 
 def _array(file: Any, path: str, flag: str, name: str) -> np.ndarray:
@@ -163,12 +167,13 @@ def _load_idx(path: str, arguments: argparse.Namespace, targets: bool = True) ->
 
 def _classes_of_array(y: np.ndarray, task: str | None, path: str) -> tuple[tuple[Any, ...] | None, str]:
     """The classes of a target, None for numbers, and why."""
-    if y.dtype.kind in "US":
+    if y.dtype.kind == "U" and y.ndim == 1:
         if task == "regress":
             raise UsageError("--task", f"expected classify: the target of {path} is text")
         return tuple(np.unique(y).tolist()), "it is text"
     if y.dtype.kind not in "biuf":
-        raise ValueError(f"{path}: expected numbers or text as targets, got dtype {y.dtype}")
+        raise ValueError(f"{path}: expected numbers, or one text a row, as targets, got shape {y.shape}, dtype "
+                         f"{y.dtype}")
     if y.ndim == 2:
         if task == "classify":
             raise UsageError("--task", f"expected regress: the target of {path} has {y.shape[1]} columns")
@@ -197,9 +202,11 @@ def to_targets(y: np.ndarray, classes: tuple[Any, ...] | None, path: str) -> np.
         if y.dtype.kind not in "biuf":
             raise ValueError(f"{path}: expected numbers as targets, got dtype {y.dtype}")
         return y.astype(np.float64)
+    if y.ndim != 1:
+        raise ValueError(f"{path}: expected one label a row as targets, got shape {y.shape}")
     place = {value: i for i, value in enumerate(classes)}
     values, inverse = np.unique(y, return_inverse=True)
-    codes = np.array([place.get(value, -1) for value in values.tolist()], np.int64)[inverse.ravel()]
+    codes = np.array([place.get(value, -1) for value in values.tolist()], np.int64)[inverse]
     if (codes < 0).any():
         row = int((codes < 0).argmax())
         raise ValueError(f"{path}: row {row}: expected one of the classes {', '.join(map(str, classes)):.200}, got "
@@ -217,10 +224,9 @@ def _load_table(path: str, arguments: argparse.Namespace) -> Samples:
     target = table.index(arguments.target or LAST, "target column")
     if target in ignored:
         raise UsageError("--ignore", f"expected columns other than the target {table.names[target]!r}")
-    classes, why = _classes_of_column(table, target, arguments.task)
-    if _are_too_many(classes, len(table)):
-        raise table.error(f"expected classes, some rows of each, got {len(classes or ())} on {len(table)} rows; is it "
-                          "the right --target?", target)
+    classes, why = _classes_of_column(table, target, arguments.task, target in categories)
+    if problem := _problem(classes, len(table)):
+        raise table.error(f"{problem}; is it the right --target?", target)
     columns = choose_columns(table, target, ignored, categories)
     y = table.numbers(target) if classes is None else codes_of(table, target, classes)
     return Samples(table.path, columns.encode(table), y, classes, columns, table, (
@@ -230,18 +236,24 @@ def _load_table(path: str, arguments: argparse.Namespace) -> Samples:
         f"because {why}", _inputs(columns), *_counters(table, columns)))
 
 
-def _classes_of_column(table: Table, target: int, task: str | None) -> tuple[tuple[Any, ...] | None, str]:
+def _classes_of_column(table: Table, target: int, task: str | None,
+                       of_names: bool) -> tuple[tuple[Any, ...] | None, str]:
     values = table.columns[target]
     if not isinstance(values, TextColumn):
         return _classes_of_array(table.numbers(target), task, table.path)
     table.require_complete(target)
-    if task == "regress" or (task is None and table.is_spoilt(target)):
+    if task == "regress" or (task is None and not of_names and table.is_spoilt(target)):
         raise table.not_a_number(target)
     return labels_of(table, target), "it is text"
 
 
-def _are_too_many(classes: tuple[Any, ...] | None, n_rows: int) -> bool:
-    return classes is not None and len(classes) > max(FEW, n_rows // 2)
+def _problem(classes: tuple[Any, ...] | None, n_rows: int) -> str:
+    """What is wrong with classes, if anything is."""
+    if classes is None or 2 <= len(classes) <= max(FEW, n_rows // 2):
+        return ""
+    if len(classes) == 1:
+        return f"expected at least two classes, got {classes[0]!r} in every row"
+    return f"expected classes, some rows of each, got {len(classes)} on {n_rows} rows"
 
 
 def _inputs(columns: Columns) -> str:
@@ -267,18 +279,21 @@ def _counters(table: Table, columns: Columns) -> list[str]:
 
 def _read_table_as(path: str, arguments: argparse.Namespace, columns: Columns | None, classes: tuple[Any, ...] | None,
                    targets: bool, leave_out: Sequence[str]) -> Samples:
-    of_text = classes is not None and isinstance(classes[0], str)
-    text = [*leave_out, *(columns.text if columns else ()), *([columns.target] if columns and of_text else ())]
+    text = [*leave_out, *(columns.text if columns else ())]
+    if targets and columns and classes is not None and isinstance(classes[0], str):
+        text.append(columns.target)
     table = read_table(path, header=arguments.header, delimiter=arguments.delimiter, text=text)
     not_inputs = {table.index(name) for name in (*arguments.ignore, *leave_out)}
     target = None
-    if arguments.target is not None or targets or (columns and columns.target in table.names):
+    others = len(table.names) - len(not_inputs)
+    if arguments.target is not None or targets or (
+            columns and columns.target in table.names and others > len(columns.inputs)):
         name = arguments.target or (columns.target if columns else LAST)
         target = table.index(name, "target column")
         not_inputs.add(target)
     if columns is None:  # a model that does not know any: all of them, in order
-        others = [i for i in range(len(table.names)) if i not in not_inputs]
-        X = np.stack([table.numbers(i) for i in others], axis=1) if others else np.zeros((len(table), 0))
+        inputs = [table.numbers(i) for i in range(len(table.names)) if i not in not_inputs]
+        X = np.stack(inputs, axis=1) if inputs else np.zeros((len(table), 0))
     else:
         X = columns.encode(table, not_inputs)
     y = None
