@@ -1,5 +1,6 @@
 """Small models and their steps taken by a Run, without `fit` around them."""
 import numpy as np
+import pytest
 
 import fastnn as fnn
 from fastnn import backends
@@ -43,3 +44,10 @@ def train(model, X, y, batch=16, *, block=None, order=None, weight=None, rate=0.
 
 def numbers(model):
     return model._numbers.memory.parameters, model._numbers.memory.state
+
+
+def estimators_or_skip():
+    """fastnn.estimators, or a skipped test."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    import fastnn.estimators
+    return fastnn.estimators

@@ -1,6 +1,7 @@
 """Estimators as files: everything they have comes back, and nothing that runs code goes in."""
 import copy
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_classifiers(name, tmp_path):
     assert repr(other) == repr(mlp) or name == "a random state"
     assert_same_bits(other.predict_proba(X), mlp.predict_proba(X))
     assert_same_bits(other.predict(X), mlp.predict(X))
-    mine, its = vars(mlp), vars(other)
+    mine, its = ({key: value for key, value in vars(each).items() if key != "_training"} for each in (mlp, other))
     assert mine.keys() == its.keys()
     for attribute in mine:
         if attribute.endswith("_") and attribute != "model_":
@@ -145,3 +146,15 @@ def test_hostile_descriptions(change, words, tmp_path):
     records.write(path, records.Record("estimator", json.loads(json.dumps(description)), record.arrays))
     with pytest.raises(fnn.ModelFileError, match=words):
         fnn.load_estimator(path)
+
+
+def test_filters_of_warnings_stay(tmp_path):
+    """They are the process's, and other threads' too: reading a file changes them not even for its time."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed: no names of features")
+    mlp = MLPClassifier((5,), max_iter=2, random_state=0).fit(pandas.DataFrame(X).add_prefix("x"), Y)
+    path, before = tmp_path / "mlp.safetensors", list(warnings.filters)
+    mlp.save(path)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(warnings, "simplefilter", lambda *arguments: pytest.fail("the filters were changed"))
+        other = estimators.load_estimator(path)
+    assert warnings.filters == before and (other.feature_names_in_ == mlp.feature_names_in_).all()

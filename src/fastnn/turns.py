@@ -88,9 +88,9 @@ class Turn:
 
     @contextmanager
     def _taken(self, held: _Held, nests: bool, goes_on: bool = False) -> Iterator[None]:
+        me = threading.get_ident()
         if not held.lock.acquire(blocking=False):
             raise self._busy()
-        me = threading.get_ident()
         try:
             other = held.open if held.open != me else None
             if goes_on and (other is not None or me in held.lost):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -73,11 +72,12 @@ def load(path: str | os.PathLike, classes: Mapping[str, type]) -> Any:
             raise ValueError("it holds a model, but not of which class")
         estimator.__setstate__({**estimator.__getstate__(), **state})
         if "model_" in state:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # these are samples without names of features
-                # what is not whole cannot predict
-                if len(estimator.predict(np.zeros((1, estimator.n_features_in_)))) != 1:
-                    raise ValueError("classes_: it predicts none of them")
+            names = estimator.__dict__.pop("feature_names_in_", None)  # these samples have none
+            # what is not whole cannot predict
+            if len(estimator.predict(np.zeros((1, estimator.n_features_in_)))) != 1:
+                raise ValueError("classes_: it predicts none of them")
+            if names is not None:
+                estimator.feature_names_in_ = names
     return estimator
 
 
