@@ -38,7 +38,7 @@ def test_every_op_has_its_function():
     assert set(F.__all__) == set(CALLS) | MADE_OF_OPS
     assert set(OPS) - set(F.__all__) == WITHOUT_FUNCTION.keys() and all(WITHOUT_FUNCTION.values())
     for name in F.__all__:
-        assert getattr(F, name).__doc__ and inspect.signature(getattr(F, name)).return_annotation
+        assert ">>>" in getattr(F, name).__doc__ and inspect.signature(getattr(F, name)).return_annotation
 
 
 @each

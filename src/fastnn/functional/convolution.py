@@ -70,6 +70,11 @@ def conv_backward_input(dy: Any, w: Any, size: tuple[int, int], f: Any = None, a
                         groups: int = 1) -> np.ndarray:
     """dx (B, h, w, c) of `conv_forward` for images of `size` (h, w), times the slope of the activation below at f, its
     output or input (see `fastnn.activations`), where given.
+
+    Examples
+    --------
+    >>> conv_backward_input([[[[1.0]]]], np.full((2, 2, 1, 1), 3.0), (2, 2)).ravel()
+    array([3., 3., 3., 3.])
     """
     dy, w, f = as_arrays("dy:bhwo w:pqio f?:bklc", dy, w, f)
     slides = Slides(w.shape[:2], strides, padding, dilation)
@@ -85,7 +90,14 @@ def conv_backward_input(dy: Any, w: Any, size: tuple[int, int], f: Any = None, a
 
 def conv_backward_parameters(x: Any, dy: Any, kernel_size: Any, strides: Any = 1, padding: Any = 0,
                              dilation: Any = 1, groups: int = 1) -> tuple[Array, Array]:
-    """dw (kernel height, kernel width, c / groups, filters) and db (filters) of `conv_forward`."""
+    """dw (kernel height, kernel width, c / groups, filters) and db (filters) of `conv_forward`.
+
+    Examples
+    --------
+    >>> dw, db = conv_backward_parameters(np.arange(4.0).reshape(1, 2, 2, 1), [[[[2.0]]]], (2, 2))
+    >>> dw.ravel(), db
+    (array([0., 2., 4., 6.]), array([2.]))
+    """
     x, dy = as_arrays("x:bhwc dy:bklo", x, dy)
     slides = Slides(kernel_size, strides, padding, dilation)
     return _conv_gradients("conv_backward_parameters", [x, dy, None], x, dy, slides, groups, dy.shape[3])
@@ -117,7 +129,13 @@ def conv_transpose_forward(x: Any, w: Any, b: Any = None, activation: str = "ide
 def conv_transpose_backward_input(dy: Any, w: Any, f: Any = None, activation: str = "identity",
                                   alpha: float | None = None, strides: Any = 1, padding: Any = 0, dilation: Any = 1,
                                   groups: int = 1) -> np.ndarray:
-    """dx of `conv_transpose_forward`: `conv_forward` of dy without a bias, times the slope of the activation below."""
+    """dx of `conv_transpose_forward`: `conv_forward` of dy without a bias, times the slope of the activation below.
+
+    Examples
+    --------
+    >>> conv_transpose_backward_input([[[[1.0], [2.0], [3.0], [4.0]]]], np.ones((1, 2, 1, 1)), strides=(1, 2)).ravel()
+    array([3., 7.])
+    """
     dy, w, f = as_arrays("dy:bhwo w:pqic f?:bklc", dy, w, f)
     slides = Slides(w.shape[:2], strides, padding, dilation)
     settings = _checked(slides, groups, dy.shape[3], w.shape[3], w.shape[2])
@@ -130,7 +148,14 @@ def conv_transpose_backward_input(dy: Any, w: Any, f: Any = None, activation: st
 
 def conv_transpose_backward_parameters(x: Any, dy: Any, kernel_size: Any, strides: Any = 1, padding: Any = 0,
                                        dilation: Any = 1, groups: int = 1) -> tuple[Array, Array]:
-    """dw (kernel height, kernel width, filters / groups, c) and db (filters) of `conv_transpose_forward`."""
+    """dw (kernel height, kernel width, filters / groups, c) and db (filters) of `conv_transpose_forward`.
+
+    Examples
+    --------
+    >>> dw, db = conv_transpose_backward_parameters([[[[2.0]]]], [[[[1.0], [3.0]]]], (1, 2))
+    >>> dw.ravel(), db
+    (array([2., 6.]), array([4.]))
+    """
     x, dy = as_arrays("x:bhwc dy:bklo", x, dy)
     slides = Slides(kernel_size, strides, padding, dilation)
     return _conv_gradients("conv_transpose_backward_parameters", [x, dy], dy, x, slides, groups, dy.shape[3])

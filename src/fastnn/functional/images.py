@@ -60,7 +60,13 @@ def upsample_forward(x: Any, size: Any = 2, bilinear: bool = False) -> np.ndarra
 
 
 def upsample_backward(dy: Any, size: Any = 2, bilinear: bool = False) -> np.ndarray:
-    """dx (B, h, w, c) of `upsample_forward`."""
+    """dx (B, h, w, c) of `upsample_forward`.
+
+    Examples
+    --------
+    >>> upsample_backward([[[[1.0], [2.0]]]], (1, 2)).ravel()
+    array([3.])
+    """
     dy, = as_arrays("dy:bhwc", dy)
     fy, fx = pair("size", size)
     if dy.shape[1] % fy or dy.shape[2] % fx:
@@ -89,6 +95,12 @@ def random_shift(x: Any, most: Any = 2, fill: float = 0.0, gradient: bool = Fals
                  instance: int = 0) -> np.ndarray:
     """Images x (B, h, w, c) moved by whole numbers of pixels up to `most`, one or (vertical, horizontal), either way;
     `fill` comes in. With `gradient`, dx of dy.
+
+    Examples
+    --------
+    >>> y = random_shift(np.ones((1, 3, 3, 1)), most=1, fill=-1.0, seed=1)
+    >>> set(y.ravel().tolist()) <= {1.0, -1.0}, y.shape
+    (True, (1, 3, 3, 1))
     """
     most_y, most_x = pair("most", most, 0)
     return _augmented("random_shift", x, seed, update, instance, most_y=most_y, most_x=most_x,
@@ -99,6 +111,12 @@ def random_rotation(x: Any, degrees: float = 10.0, fill: float = 0.0, gradient: 
                     update: int = 1, instance: int = 0) -> np.ndarray:
     """Images x (B, h, w, c) turned about their middles by angles up to `degrees` either way, bilinear between pixels;
     `fill` lies around them. With `gradient`, dx of dy.
+
+    Examples
+    --------
+    >>> y = random_rotation(np.ones((1, 5, 5, 1)), degrees=20.0, seed=1)
+    >>> y[0, 2, 2, 0].item(), bool(y.min() < 1)
+    (1.0, True)
     """
     most = float(np.deg2rad(checks.positive_float("degrees", degrees, allow_zero=True)))
     return _augmented("random_rotation", x, seed, update, instance, most=most, gradient=flag("gradient", gradient),

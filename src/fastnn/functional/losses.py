@@ -43,7 +43,14 @@ def softmax_cross_entropy(logits: Any, target: Any, sample_weight: Any = None, l
 
 def sigmoid_cross_entropy(logits: Any, target: Any, sample_weight: Any = None, label_smoothing: float = 0.0,
                           factor: float = 1.0, divergence: bool = False) -> tuple[Array, Array, Array]:
-    """Probabilities, gradient of the mean loss for the logits, each row's loss (float64); target (B, n)."""
+    """Probabilities, gradient of the mean loss for the logits, each row's loss (float64); target (B, n).
+
+    Examples
+    --------
+    >>> probability, dlogits, row_loss = sigmoid_cross_entropy([[0.0]], [[1.0]])
+    >>> probability.item(), dlogits.item(), row_loss.round(3).item()
+    (0.5, -0.5, 0.693)
+    """
     settings = label_smoothing, factor
     return _sigmoid_cross_entropy[flag("divergence", divergence)]((logits, target, sample_weight), None, settings)
 
@@ -62,13 +69,26 @@ def poisson_deviance(logits: Any, target: Any, sample_weight: Any = None) -> tup
 
 def softmax_focal(logits: Any, target: Any, sample_weight: Any = None, gamma: float = 2.0,
                   factor: float = 1.0) -> tuple[Array, Array, Array]:
-    """As `softmax_cross_entropy`, for the focal loss (`fastnn.Focal`)."""
+    """As `softmax_cross_entropy`, for the focal loss (`fastnn.Focal`).
+
+    Examples
+    --------
+    >>> probability, dlogits, row_loss = softmax_focal([[0.0, 0.0]], [1])
+    >>> row_loss.round(3)  # (1 - 1/2)^2 ln 2
+    array([0.173])
+    """
     return _softmax_focal((logits, target, sample_weight), None, (gamma, factor))
 
 
 def squared_error(y: Any, target: Any, sample_weight: Any = None,
                   factor: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient of the mean loss for y, and each row's loss factor * sum_j (y_ij - t_ij)^2 (float64)."""
+    """Gradient of the mean loss for y, and each row's loss factor * sum_j (y_ij - t_ij)^2 (float64).
+
+    Examples
+    --------
+    >>> squared_error([[1.0, 3.0]], [[0.0, 1.0]])
+    (array([[1., 2.]]), array([2.5]))
+    """
     return _squared_error((y, target, sample_weight), None, (factor,))
 
 
@@ -95,11 +115,23 @@ def multi_class_hinge(y: Any, target: Any, sample_weight: Any = None, margin: fl
     """Gradient of the mean loss for the scores y (B, n), and each row's loss; target: labels (B,).
 
     The loss is `fastnn.MultiClassHinge`; `hardest` has only the largest of the other scores count.
+
+    Examples
+    --------
+    >>> multi_class_hinge([[1.0, 0.5, -2.0]], [0])
+    (array([[-1.,  1.,  0.]]), array([0.5]))
     """
     return _multi_class_hinge[flag("hardest", hardest)]((y, target, sample_weight), None, (margin, power, factor))
 
 
 def cosine_distance(y: Any, target: Any, sample_weight: Any = None,
                     offset: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient of the mean loss for y (B, n), and each row's loss offset - cos(y_i, t_i) (float64)."""
+    """Gradient of the mean loss for y (B, n), and each row's loss offset - cos(y_i, t_i) (float64).
+
+    Examples
+    --------
+    >>> dy, row_loss = cosine_distance([[1.0, 0.0]], [[0.0, 2.0]])
+    >>> dy, row_loss
+    (array([[ 0., -1.]]), array([1.]))
+    """
     return _cosine_distance((y, target, sample_weight), None, (offset,))

@@ -44,18 +44,37 @@ def batch_norm_forward(x: Any, gamma: Any = None, beta: Any = None, mask: Any = 
 
 def batch_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any, gamma: Any = None,
                         mask: Any = None) -> tuple[Array, Array, Array]:
-    """dx (B, n), dgamma and dbeta (n) of `batch_norm_forward`, whose mean and inverse these are."""
+    """dx (B, n), dgamma and dbeta (n) of `batch_norm_forward`, whose mean and inverse these are.
+
+    Examples
+    --------
+    >>> dx, dgamma, dbeta = batch_norm_backward([[1.0], [0.0]], [[1.0], [5.0]], [3.0], [0.5])
+    >>> dx.ravel(), dgamma, dbeta
+    (array([0., 0.]), array([-1.]), array([1.]))
+    """
     return _batch_norm_backward((dy, x, mean, inverse, gamma, mask))
 
 
 def batch_norm_fold(mean: Any, variance: Any, gamma: Any = None, beta: Any = None,
                     epsilon: float = 1e-3) -> tuple[Array, Array]:
-    """scale = gamma / sqrt(variance + epsilon) and shift = beta - mean scale, all (n), for `scale_shift`."""
+    """scale = gamma / sqrt(variance + epsilon) and shift = beta - mean scale, all (n), for `scale_shift`.
+
+    Examples
+    --------
+    >>> batch_norm_fold([1.0], [4.0], [3.0], [0.5], epsilon=0.0)
+    (array([1.5]), array([-1.]))
+    """
     return _batch_norm_fold((mean, variance, gamma, beta), None, (epsilon,))
 
 
 def scale_shift(x: Any, scale: Any, shift: Any = None) -> np.ndarray:
-    """y_ij = x_ij scale_j + shift_j: x (B, n), scale and shift (n), or None for 0."""
+    """y_ij = x_ij scale_j + shift_j: x (B, n), scale and shift (n), or None for 0.
+
+    Examples
+    --------
+    >>> scale_shift([[1.0, 2.0]], [2.0, 3.0], [0.5, 0.5])
+    array([[2.5, 6.5]])
+    """
     return _scale_shift((x, scale, shift))
 
 
@@ -63,27 +82,57 @@ def layer_norm_forward(x: Any, gamma: Any = None, beta: Any = None,
                        epsilon: float = 1e-3) -> tuple[Array, Array, Array]:
     """y = (x - mean) inverse gamma + beta, mean and inverse = 1 / sqrt(variance + epsilon), both (B), of the
     rows of x (B, n); the variance divides by n; gamma and beta (n) or None.
+
+    Examples
+    --------
+    >>> y, mean, inverse = layer_norm_forward([[1.0, 5.0]], epsilon=0.0)
+    >>> y, mean, inverse
+    (array([[-1.,  1.]]), array([3.]), array([0.5]))
     """
     return _layer_norm_forward((x, gamma, beta), None, (epsilon,))
 
 
 def layer_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any, gamma: Any = None) -> np.ndarray:
-    """dx (B, n) of `layer_norm_forward`, whose mean and inverse these are."""
+    """dx (B, n) of `layer_norm_forward`, whose mean and inverse these are.
+
+    Examples
+    --------
+    >>> layer_norm_backward([[1.0, 0.0, 2.0]], [[1.0, 3.0, 5.0]], [3.0], [0.5]).round(3)
+    array([[ 0.167, -0.5  ,  0.333]])
+    """
     return _layer_norm_backward((dy, x, mean, inverse, gamma))
 
 
 def layer_norm_backward_parameters(dy: Any, x: Any, mean: Any, inverse: Any) -> tuple[Array, Array]:
-    """dgamma and dbeta (n) of `layer_norm_forward`."""
+    """dgamma and dbeta (n) of `layer_norm_forward`.
+
+    Examples
+    --------
+    >>> layer_norm_backward_parameters([[1.0, 2.0]], [[1.0, 5.0]], [3.0], [0.5])
+    (array([-1.,  2.]), array([1., 2.]))
+    """
     return _layer_norm_backward_parameters((dy, x, mean, inverse))
 
 
 def standardize(x: Any, mean: Any, scale: Any) -> np.ndarray:
-    """y_ij = (x_ij - mean_j) scale_j, x (B, n)."""
+    """y_ij = (x_ij - mean_j) scale_j, x (B, n).
+
+    Examples
+    --------
+    >>> standardize([[3.0, 1.0]], [1.0, 1.0], [0.5, 2.0])
+    array([[1., 0.]])
+    """
     return _standardize((x, mean, scale))
 
 
 def standardize_backward(dy: Any, scale: Any) -> np.ndarray:
-    """dx_ij = dy_ij scale_j, dy (B, n)."""
+    """dx_ij = dy_ij scale_j, dy (B, n).
+
+    Examples
+    --------
+    >>> standardize_backward([[1.0, 1.0]], [0.5, 2.0])
+    array([[0.5, 2. ]])
+    """
     return _standardize_backward((dy, scale))
 
 
@@ -99,7 +148,13 @@ def row_normalize(x: Any, norm: str = "l2") -> np.ndarray:
 
 
 def row_normalize_backward(dy: Any, x: Any, norm: str = "l2") -> np.ndarray:
-    """dx_i = (dy_i - u_i sum_j dy_ij y_ij) / |x_i|: u is y for "l2", sign(x) for "l1"."""
+    """dx_i = (dy_i - u_i sum_j dy_ij y_ij) / |x_i|: u is y for "l2", sign(x) for "l1".
+
+    Examples
+    --------
+    >>> row_normalize_backward([[1.0, 0.0]], [[3.0, 4.0]]).round(3)
+    array([[ 0.128, -0.096]])
+    """
     return checks.lookup("norm", norm, _row_normalize_backward)((dy, x))
 
 
@@ -128,7 +183,14 @@ def group_norm_forward(x: Any, gamma: Any = None, beta: Any = None, groups: int 
 
 
 def group_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any, gamma: Any = None) -> np.ndarray:
-    """dx of `group_norm_forward`, whose mean and inverse these are."""
+    """dx of `group_norm_forward`, whose mean and inverse these are.
+
+    Examples
+    --------
+    >>> dx = group_norm_backward([[[[1.0], [0.0], [2.0]]]], [[[[1.0], [3.0], [5.0]]]], [[[[3.0]]]], [[[[0.5]]]])
+    >>> dx.ravel().round(3)
+    array([ 0.167, -0.5  ,  0.333])
+    """
     dy, x, mean, inverse, gamma = as_arrays("dy:bhwc x:bhwc mean:bpqg inverse:bpqg gamma?:c|hwc",
                                           dy, x, mean, inverse, gamma)
     gamma = gamma if gamma is None or gamma.ndim == 1 else gamma.reshape(-1, gamma.shape[-1])
@@ -138,7 +200,13 @@ def group_norm_backward(dy: Any, x: Any, mean: Any, inverse: Any, gamma: Any = N
 
 
 def group_norm_backward_parameters(dy: Any, x: Any, mean: Any, inverse: Any) -> tuple[Array, Array]:
-    """dgamma and dbeta (c) of `group_norm_forward`."""
+    """dgamma and dbeta (c) of `group_norm_forward`.
+
+    Examples
+    --------
+    >>> group_norm_backward_parameters([[[[1.0], [2.0]]]], [[[[1.0], [5.0]]]], [[[[3.0]]]], [[[[0.5]]]])
+    (array([1.]), array([3.]))
+    """
     dy, x, mean, inverse = as_arrays("dy:bhwc x:bhwc mean:bpqg inverse:bpqg", dy, x, mean, inverse)
     dgamma, dbeta = np.empty(x.shape[3], x.dtype), np.empty(x.shape[3], x.dtype)
     call("group_norm_backward_parameters", (dy, x, mean, inverse, dgamma, dbeta), **_grouping(mean, x))

@@ -30,7 +30,13 @@ def max_pool_forward(x: Any, pool_size: Any = 2, strides: Any = None, padding: A
 
 def max_pool_backward(dy: Any, index: Any, size: tuple[int, int], pool_size: Any = 2, strides: Any = None,
                       padding: Any = 0) -> np.ndarray:
-    """dx (B, h, w, c) of `max_pool_forward`, for images of `size` (h, w)."""
+    """dx (B, h, w, c) of `max_pool_forward`, for images of `size` (h, w).
+
+    Examples
+    --------
+    >>> max_pool_backward([[[[5.0]]]], [[[[1.0]]]], (2, 2)).ravel()
+    array([0., 5., 0., 0.])
+    """
     dy, index = as_arrays("dy:bhwc index:bhwc.i4", dy, index)
     slides = _pool(pool_size, strides, padding)
     dx = room("dx", (len(dy), *pair("size", size), dy.shape[3]), dy.dtype)
@@ -68,7 +74,13 @@ def average_pool_forward(x: Any, pool_size: Any = 2, strides: Any = None, paddin
 
 def average_pool_backward(dy: Any, size: tuple[int, int], pool_size: Any = 2, strides: Any = None, padding: Any = 0,
                           count_padding: bool = False) -> np.ndarray:
-    """dx (B, h, w, c) of `average_pool_forward`, for images of size (h, w)."""
+    """dx (B, h, w, c) of `average_pool_forward`, for images of size (h, w).
+
+    Examples
+    --------
+    >>> average_pool_backward([[[[4.0]]]], (2, 2)).ravel()
+    array([1., 1., 1., 1.])
+    """
     dy, = as_arrays("dy:bhwc", dy)
     dx = room("dx", (len(dy), *pair("size", size), dy.shape[3]), dy.dtype)
     slides = _pool(pool_size, strides, padding)

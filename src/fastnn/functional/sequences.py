@@ -25,7 +25,13 @@ def time_mean_forward(x: Any, mask: Any = None) -> np.ndarray:
 
 
 def time_mean_backward(dy: Any, mask: Any) -> np.ndarray:
-    """dx (B, time, n) of `time_mean_forward` with dy (B, n) and mask (B, time)."""
+    """dx (B, time, n) of `time_mean_forward` with dy (B, n) and mask (B, time).
+
+    Examples
+    --------
+    >>> time_mean_backward([[6.0]], [[1.0, 1.0, 0.0]]).ravel()
+    array([3., 3., 0.])
+    """
     dy, mask = as_arrays("dy:bn mask:bt", dy, mask)
     dx = np.empty((mask.shape[1] * len(dy), dy.shape[1]), dy.dtype)
     call("time_mean_backward", (dy, in_time(mask), dx), time=mask.shape[1])
@@ -35,6 +41,12 @@ def time_mean_backward(dy: Any, mask: Any) -> np.ndarray:
 def time_max_forward(x: Any, mask: Any = None) -> tuple[Array, Array]:
     """y (B, n): the largest of sequences x (B, time, n) over the steps with a 1 in mask (B, time), 0 without any; and
     the first step that has it, (B, n) int32, -1 without any.
+
+    Examples
+    --------
+    >>> y, index = time_max_forward([[[1.0], [3.0], [8.0]]], [[1.0, 1.0, 0.0]])
+    >>> y.item(), index.item()
+    (3.0, 1)
     """
     x, mask = as_arrays("x:btn mask?:bt", x, mask)
     y = np.empty((len(x), x.shape[2]), x.dtype)
@@ -44,7 +56,13 @@ def time_max_forward(x: Any, mask: Any = None) -> tuple[Array, Array]:
 
 
 def time_max_backward(dy: Any, index: Any, time: int) -> np.ndarray:
-    """dx (B, time, n) of `time_max_forward`: dy (B, n) at the steps of index (B, n)."""
+    """dx (B, time, n) of `time_max_forward`: dy (B, n) at the steps of index (B, n).
+
+    Examples
+    --------
+    >>> time_max_backward([[6.0]], [[1]], time=3).ravel()
+    array([0., 6., 0.])
+    """
     dy, index = as_arrays("dy:bn index:bn.i4", dy, index)
     time = checks.positive_int("time", time)
     require_below("index", index, -1, time)
