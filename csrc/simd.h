@@ -7,6 +7,8 @@
  */
 #if defined(__SSE2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #undef FNN_MM     /* FNN_MM(max): the intrinsic of that name for this vector type */
