@@ -132,6 +132,15 @@ def test_very_many_classes(tmp_path, monkeypatch):
     assert len(page.table("confused")) == 13 and len(page.source) < 1_000_000
 
 
+def test_steps_that_do_not_count(tmp_path):
+    tokens = np.random.default_rng(0).integers(0, 4, (20, 9))
+    model = fnn.Sequential([fnn.Embedding(4, 6, mask_zero=True), fnn.GRU(5, return_sequences=True),
+                            fnn.Dense(4, "softmax")], input_shape=(9,))
+    model.compile(metrics=["accuracy"])
+    page = report(model.fit(tokens, tokens, epochs=1, verbose=0), tmp_path / "r.html")
+    assert f" of {(tokens > 0).sum()} steps right" in outcome(page)
+
+
 def test_sequences_to_numbers(tmp_path):
     rows = np.random.default_rng(0).standard_normal((30, 7, 3))
     model = fnn.Sequential([fnn.LSTM(4), fnn.Dense(1)], input_shape=(7, 3))

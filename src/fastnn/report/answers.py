@@ -94,8 +94,9 @@ class Numbers:
         return np.argsort(-np.square(self.errors).mean(axis=1), kind="stable")[:n]
 
 
-def answers_of(model: Any, i: int, targets: np.ndarray, outputs: np.ndarray) -> Classes | Marks | Numbers:
-    """What the i-th output said of checked targets."""
+def answers_of(model: Any, i: int, targets: np.ndarray, outputs: np.ndarray,
+               mask: np.ndarray | None = None) -> Classes | Marks | Numbers:
+    """What the i-th output said of checked targets; of sequences with a mask, of the steps that count."""
     kind, activation = model._target_kind(i), model._compiled.heads[i].activation
     labels_given = targets.ndim == outputs.ndim - 1
     n, time = len(outputs), outputs.shape[1] if outputs.ndim == 3 else 0
@@ -104,9 +105,12 @@ def answers_of(model: Any, i: int, targets: np.ndarray, outputs: np.ndarray) -> 
     given = np.asarray(targets).reshape(-1) if labels_given else np.asarray(targets).reshape(-1, k)
     rows = np.repeat(np.arange(n), time) if time else np.arange(n)
     steps = np.tile(np.arange(time), n) if time else None
+    kept = np.ones(len(given), bool) if mask is None else mask.reshape(-1)
     if labels_given:
-        kept = given >= 0
-        return _classes(given[kept], flat[kept], rows[kept], None if steps is None else steps[kept])
+        kept = kept & (given >= 0)
+    given, flat, rows, steps = given[kept], flat[kept], rows[kept], None if steps is None else steps[kept]
+    if labels_given:
+        return _classes(given, flat, rows, steps)
     two_values = bool(np.isin(given, (-1.0, 1.0) if kind == "signs" else (0.0, 1.0)).all())
     one_class = two_values and k > 1 and not _has_several_classes(given > 0, flat)
     if kind in ("labels_or_rows", "labels") or one_class:

@@ -14,6 +14,7 @@ from .. import bundles, checks
 from ..diagnostics import Diagnosis, diagnose
 from ..gan import GAN
 from ..history import History
+from ..masks import masks_of
 from ..model import Model
 from ..profiling import Profile
 from .answers import Classes, Marks, Numbers, answers_of
@@ -162,7 +163,8 @@ class Subject:
             return None
         known = self.__dict__.setdefault("_answers", {})
         if i not in known:
-            known[i] = answers_of(self.model, i, bundles.parts(self.judged.y)[i], self.evaluated[1][i])
+            mask = masks_of(self.model, self.judged.X)[i]
+            known[i] = answers_of(self.model, i, bundles.parts(self.judged.y)[i], self.evaluated[1][i], mask)
         return known[i]
 
     def names_of_classes(self, i: int, n: int) -> list[str]:
