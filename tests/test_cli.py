@@ -254,7 +254,8 @@ class TestOther:
         code, lines, _ = run("train", "--help")
         text = " ".join(" ".join(lines).split())
         assert code == 0 and "default: 64,32; of images 256,128" in text
-        assert "default: None" not in text and "default: False" not in text
+        assert "default: None" not in text and "default: False" not in text and "default: ()" not in text
+        assert "fixes initial weights and shuffling (default: 0)" in text
 
     def test_flags_of_the_readme(self):
         make_parser().parse_args(

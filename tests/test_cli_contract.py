@@ -169,7 +169,7 @@ def test_a_wrong_result_is_not_timed(monkeypatch, run):
     assert code == 1 and any("WRONG: expected " in line for line in lines)
 
 
-def test_bench(run):
+def test_bench(run, monkeypatch):
     code, lines, err = run("bench", "predict", "train 64*", "--rounds", 2, "--seconds", 0.001, "--threads", 2)
     assert (code, err) == (0, "")
     flags = ("--rounds", 3, "--seconds", 0.001, "--threads", 2, "--json")
@@ -180,7 +180,11 @@ def test_bench(run):
     for row in rows:
         assert len(row["rounds_us"]) == 3 and row["wrong"] == "" and row["gflops"] > 0
         assert row["min_us"] <= row["median_us"] == np.median(row["rounds_us"]) <= row["max_us"]
-    assert len(lines) == 2 + 3 * len(rows)
+    assert len(lines) - lines[-1].startswith("other programs") == 2 + 3 * len(rows)
+    assert all(0 < row["processor"] for row in rows)
+    monkeypatch.setattr("fastnn.commands.bench.ALONE", 2.0 if fnn.backends.native else 0.9)
+    last = run("bench", "4-16-3", *flags[:-1])[1][-1]
+    assert last.startswith("other programs took up to ") or not fnn.backends.native
     code, lines, _ = run("bench", "--list")
     assert code == 0 and len(lines) == 7
     code, _, err = run("bench", "fly")

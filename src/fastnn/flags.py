@@ -53,7 +53,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._fill_text(text, width, indent)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        without = action.default in (None, False, ())
+        without = action.default is None or action.default is False or action.default == ()
         return action.help if without else super()._get_help_string(action)
 
 

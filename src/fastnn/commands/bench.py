@@ -18,6 +18,7 @@ from ..flags import FINE, FOUND, Found, HelpFormatter, UsageError, number, whole
 from ..profiling import time_steps
 
 CHECKED = 5  # steps whose losses must be those of NumPy in float64
+ALONE = 0.9  # the share of a processor below which a thread was not alone on it
 TOLERANCE = 2e-4  # of a loss; outputs to a tenth of it
 
 
@@ -127,6 +128,9 @@ def run_bench(arguments: argparse.Namespace) -> Found:
                   f"{'' if row['of_peak'] is None else format(row['of_peak'], '.0%'):>8}"
                   f"{'' if row['to_numpy'] is None else format(row['to_numpy'], '.1f') + 'x':>10}")
         rows += found
+    alone = min((row["processor"] for row in rows if row["threads"] == 1 and not row["wrong"]), default=1.0)
+    if alone < ALONE:
+        print(f"other programs took up to {1 - alone:.0%} of the processor meanwhile: close them and measure again")
     return FOUND if wrong else FINE, {"isa": fnn.backends.isa(), "threads": most, "dtype": "float32",
                                       "peak_gflops_a_thread": peak, "workloads": rows}
 
@@ -141,15 +145,17 @@ def measure(workload: Workload, backend: str, threads: int | None, arguments: ar
         row["wrong"] = disagreement(workload, model, X, y)
         if row["wrong"]:
             return row
+        began, used = time.perf_counter(), time.process_time()
         if workload.optimizer:
             times = time_steps(model, X, y, workload.batch, rounds=arguments.rounds, seconds=arguments.seconds)
             seconds, flops = list(times.seconds), times.flops
         else:
             products = sum(n * m for n, m in zip(workload.sizes, workload.sizes[1:], strict=False))
             seconds, flops = time_calls(model, X, arguments), 2 * workload.batch * products
+        processor = (time.process_time() - used) / (time.perf_counter() - began)  # 1 on a thread that never waits
     us = [1e6 * s for s in seconds]
     return row | {"median_us": median(us), "min_us": min(us), "max_us": max(us), "rounds_us": us,
-                  "gflops": flops / median(us) / 1e3}
+                  "gflops": flops / median(us) / 1e3, "processor": processor}
 
 
 def time_calls(model: fnn.Sequential, X: np.ndarray, arguments: argparse.Namespace) -> list[float]:
