@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+from fastnn import profiling
 from fastnn.data import load_digits, train_test_split
 from fastnn.report import write_report
 from pages import check_page
@@ -13,8 +14,9 @@ X, X_TEST, Y, Y_TEST = train_test_split(*load_digits())
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Pictures are drawn, but not written, which takes most of the time; those of wider fixtures are."""
+    """Pictures are drawn, but not written, and profiles are short: those take most of the time."""
     monkeypatch.setattr("fastnn.plot.style.svg", lambda ax: "<svg/>")
+    monkeypatch.setitem(profiling.profile.__kwdefaults__, "seconds", 0.01)
 
 
 def network(*layers, shape=(8, 8), loss="cross_entropy", optimizer="adam", **settings):

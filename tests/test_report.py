@@ -330,6 +330,7 @@ class TestSafety:
         ({"X": X}, ValueError, "X, y: expected both or neither"),
         ({"feature_names": "abc"}, TypeError, "feature_names: expected a sequence of names"),
         ({"class_names": {"other": []}}, ValueError, "other"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
         ({"history": {}}, TypeError, "history: expected what fit returned"),
         ({"training": 1}, TypeError, r"training: expected \(X, y\)"),
         ({"image_shape": (3, 3)}, ValueError, "image_shape: expected the shape of 64 numbers"),

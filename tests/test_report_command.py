@@ -33,13 +33,15 @@ class TestCommand:
         assert figures(page)["loss"] == document["test"]["loss"]
         assert outcome(page).startswith("On 359 test images ") and page.one("h1").text == "Training on digits"
         code, evaluated, _ = self.run("evaluate", "digits.safetensors", "--data", "digits")
-        code, document, _ = self.run("report", "digits.safetensors", "--data", "digits", "--title", "A <title>")
+        code, document, _ = self.run("report", "digits.safetensors", "--data", "digits", "--title", "A <title>",
+                                     "--batch-size", "100")
         page = self.page("digits.html")
         assert code == 0 and page.one("h1").text == "A <title>" and document["report"] == "digits.html"
         for name in ("loss", "accuracy"):
             assert figures(page)[name] == document[name] == evaluated[name]
         assert document["confusion"] == [[int(n) for n in row[1:-1]] for row in page.table("matrix")[1:-1]]
         assert outcome(page).startswith("On 359 images of digits ") and missing(page) == []
+        assert "A step on 100 rows takes" in page.section("profile").text
         assert len(page.table("epochs")) == 3  # the history is in the file
 
     @pytest.mark.parametrize("task", ["classify", "regress"])

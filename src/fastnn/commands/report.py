@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..flags import FINE, Found, HelpFormatter
+from ..flags import FINE, Found, HelpFormatter, whole
 from ..report import write_report
 from .data import add_data_flags, load_for, load_model
 from .network import add_machine_flags, choose_machine
@@ -33,6 +33,8 @@ def add(commands: Any) -> None:
     flag("--output", metavar="FILE", help="where the page goes; the name of the model with .html, in this folder, if "
                                           "not given")
     flag("--title", metavar="TEXT", help="of the page")
+    flag("--batch-size", type=whole(1), metavar="N",
+         help="rows of a step, for the doctor and the profile (default: 32, because the model's file does not say)")
     add_machine_flags(report)
 
 
@@ -46,7 +48,7 @@ def run_report(arguments: argparse.Namespace) -> Found:
         samples = load_for(model, arguments)
         title = f"Report on {Path(arguments.model).name}" if arguments.title is None else arguments.title
         write_report(model, page, samples.X, samples.y, title=title, data_name=f"{samples.rows} of {samples.name}",
-                     class_names=samples.classes)
+                     class_names=samples.classes, batch_size=arguments.batch_size)
         scores = score(model, samples)
     print(f"{samples.name}: {scores}\nreport: {page}")
     return FINE, {"model": arguments.model, "data": arguments.data, "report": str(page), **scores.document()}

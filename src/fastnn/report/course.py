@@ -34,8 +34,9 @@ def curve(subject: Subject, name: str) -> str:
     """One name, training and validation, with the best epoch marked."""
     history, best = subject.history, None if subject.is_gan else subject.best_epoch
     lines = [key for key in (name, f"val_{name}") if key in history.history]
-    ends = [f"{'validation' if key != name else 'training'} from {format_value(history[key][0])} to "
-            f"{format_value(history[key][-1])}" for key in lines]
+    known = {key: [value for value in history[key] if math.isfinite(value)] or [math.nan] for key in lines}
+    ends = [f"{'validation' if key != name else 'training'} from {format_value(values[0])} to "
+            f"{format_value(values[-1])}" for key, values in known.items()]
 
     def draw(ax: Any) -> None:
         from .. import plot

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import backends
+from .. import backends, bundles
 from .._version import __version__
 from ..page import escape, table
 from .subject import Subject
@@ -40,9 +40,9 @@ def settings(subject: Subject) -> str:
             rows.append(("resumed", "from a checkpoint"))
     elif len(history):
         rows += [("epochs", str(len(history))),
-                 ("batch size", f"not known: the history is from a file; {subject.batch_size} was taken here")]
+                 ("batch size", f"not known: the history is from a file; {subject.batch_size} here, for doctor and "
+                                "profile")]
     if held and held.validation:
-        from .. import bundles
         rows.append(("validation rows", f"{bundles.n_rows(held.validation[0]):,}"))
     if history.seconds:
         rows.append(("time an epoch", f"{seconds(float(np.median(history.seconds)))} (median, without validation)"))

@@ -58,6 +58,8 @@ class Subject:
         As `write_report` takes them.
     why_no_rows : str
         Where there are none.
+    given_batch : int or None
+        Rows of a step, where the caller says.
     """
 
     model: Any
@@ -69,16 +71,20 @@ class Subject:
     image_shape: tuple[int, ...] | None
     seen: bool = False
     why_no_rows: str = ""
+    given_batch: int | None = None
 
     @classmethod
     def of(cls, model: Any, X: Any, y: Any, sample_weight: Any, training: tuple | None, history: History | None,
-           data_name: str | None, class_names: Any, feature_names: Any, image_shape: Any) -> Subject:
+           data_name: str | None, class_names: Any, feature_names: Any, image_shape: Any,
+           batch_size: int | None) -> Subject:
         """From the arguments of `write_report`, which are checked here."""
         if not isinstance(model, (Model, GAN)):
             raise TypeError(f"model: expected a fastnn.Model or fastnn.GAN, got {checks.describe(model)}")
         history = model.history if history is None else history
         if not isinstance(history, History):
             raise TypeError(f"history: expected what fit returned, got {checks.describe(history)}")
+        if batch_size is not None:
+            batch_size = checks.positive_int("batch_size", batch_size)
         if isinstance(model, GAN):
             if X is not None or y is not None:
                 raise ValueError("X, y: expected without, because nothing judges the samples of a GAN, got some")
@@ -111,7 +117,7 @@ class Subject:
         seen = judged is not None and trained is not None and judged.X is trained.X
         why = "" if judged else "there are no rows to judge the model by; give X and y"
         self = cls(model, history, judged, trained or judged, names_by_output(class_names, model),
-                   texts("feature_names", feature_names), image_shape, seen, why)
+                   texts("feature_names", feature_names), image_shape, seen, why, batch_size)
         self._check_names()
         return self
 
@@ -142,7 +148,7 @@ class Subject:
     @property
     def batch_size(self) -> int:
         """Rows of a step."""
-        return self.history.settings.get("batch_size") or BATCH
+        return self.given_batch or self.history.settings.get("batch_size") or BATCH
 
     @cached_property
     def evaluated(self) -> tuple[dict[str, float], tuple[np.ndarray, ...]]:

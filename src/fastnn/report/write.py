@@ -31,7 +31,8 @@ def write_report(model: Any, path: str | os.PathLike[str], X: Any = None, y: Any
                  sample_weight: Any = None, training: tuple | None = None, history: History | None = None,
                  title: str | None = None, data_name: str | None = None,
                  class_names: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
-                 feature_names: Sequence[Any] | None = None, image_shape: tuple[int, ...] | None = None) -> None:
+                 feature_names: Sequence[Any] | None = None, image_shape: tuple[int, ...] | None = None,
+                 batch_size: int | None = None) -> None:
     """Write a report of a model, and of its training where the history is known: one HTML file.
 
     It has the outcome, curves, what the doctor found (`fastnn.diagnose`), the layers, for classes the confusion
@@ -63,6 +64,8 @@ def write_report(model: Any, path: str | os.PathLike[str], X: Any = None, y: Any
         By column of X; by default those of the table that `fastnn train` read.
     image_shape : tuple of int, optional
         ``(height, width)`` or ``(height, width, channels)`` of images that are given as flat rows.
+    batch_size : int, optional
+        Rows of a step, for the doctor and the profile; by default as in the training, or 32 where nobody knows.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def write_report(model: Any, path: str | os.PathLike[str], X: Any = None, y: Any
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path: expected a file name, got {checks.describe(path)}")
     subject = Subject.of(model, X, y, sample_weight, training, history, data_name, class_names, feature_names,
-                         image_shape)
+                         image_shape, batch_size)
     title = "Training report" if title is None else title
     text = whole_page(subject, title)
     with replacing(path) as file:
