@@ -259,7 +259,7 @@ def make_keeper(checkpoint: Any, every: Any, resume: Any) -> Keeper:
         If there is no checkpoint that is whole.
     """
     if checkpoint is None and every is not None:
-        raise ValueError(f"checkpoint_every: expected with checkpoint, the folder, got {every!r} alone")
+        raise ValueError(f"checkpoint_every: expected with checkpoint, the folder, got {checks.describe(every)} alone")
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint, every)
     elif every is not None:
@@ -300,11 +300,12 @@ def newest(folder: str) -> Record | None:
 def _open(resume: Any) -> Record:
     if isinstance(resume, bool) or not isinstance(resume, (str, os.PathLike)):
         raise TypeError(f"resume: expected a folder, a checkpoint file or True, got {checks.describe(resume)}")
+    resume = checks.file_path("resume", resume)
     if not os.path.isdir(resume):
         return read(resume, ("checkpoint",))
-    record = newest(os.fspath(resume))
+    record = newest(resume)
     if record is None:
-        raise FileNotFoundError(f"resume: expected checkpoints in {os.fspath(resume)!r}, found none")
+        raise FileNotFoundError(f"resume: expected checkpoints in {resume!r}, found none")
     return record
 
 

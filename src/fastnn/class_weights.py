@@ -72,7 +72,7 @@ def row_weights(class_weight: Any, y: np.ndarray, kind: str, n_out: int) -> np.n
     n_classes = n_out if shares.ndim == 1 else shares.shape[1]
     if isinstance(class_weight, str):
         if class_weight != "balanced":
-            raise ValueError(f"class_weight: expected a dict, an array or 'balanced', got {class_weight!r}")
+            raise ValueError(f"class_weight: expected a dict, an array or 'balanced', got {describe(class_weight)}")
         weights = _balanced(shares, n_classes)
     else:
         weights = _as_weights(class_weight, n_classes)

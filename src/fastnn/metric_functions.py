@@ -287,7 +287,7 @@ def r2(targets: Any, outputs: Any) -> float:
     targets = np.asarray(targets, np.float64).reshape(len(targets), -1)
     residual = ((targets - outputs.reshape(targets.shape)) ** 2).sum(axis=0)
     total = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
-    scores = np.where(residual == 0, 1.0, 0.0)
+    scores = np.where(np.isnan(residual), residual, residual == 0)
     np.divide(residual, total, out=residual, where=total != 0)
     return float(np.where(total != 0, 1 - residual, scores).mean())
 

@@ -151,6 +151,8 @@ def diagnose(model: Model, X: Any, y: Any, *, sample_weight: Any = None, batch_s
     ['small_updates', 'small_updates', 'learning_rate_low']
     """
     batch_size, steps = checks.positive_int("batch_size", batch_size), checks.positive_int("steps", steps)
+    if history is not None and not isinstance(history, History):
+        raise TypeError(f"history: expected what fit returned, got {checks.describe(history)}")
     X, y, weight = checked(model, X, y, sample_weight)
     patient = model.copy()
     adapt(patient, X)

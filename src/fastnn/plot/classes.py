@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import checks, classified
-from .style import COLOURS, GREY, MARKERS, dress, new_axes
+from ..checks_arrays import as_any_array
+from .style import COLOURS, GREY, MARKERS, dress, finite_numbers, having, names_of_classes, new_axes, whole_numbers
 
 
 def decision_boundary(model: Any, X: Any, y: Any, *, ax: Any = None, resolution: int = 200,
@@ -41,7 +42,12 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Any = None, resolution:
     >>> ax.get_xlabel()
     'feature 0'
     """
-    X, y = np.asarray(X, float), np.asarray(y)
+    having("model", model, "predict", "a model")
+    X, y = finite_numbers("X", X), whole_numbers("y", y).ravel()
+    resolution = checks.positive_int("resolution", resolution, minimum=2)
+    checks.check_same_length(len(X), y, "y")
+    if not isinstance(names, (tuple, list)) or len(names) != 2:
+        raise TypeError(f"names: expected two, got {checks.describe(names)}")
     if X.ndim != 2 or X.shape[1] != 2:
         raise ValueError(f"X: expected two features, shape (n, 2), got {X.shape}")
     ax = new_axes(ax, height=4.4)
@@ -101,13 +107,14 @@ def confusion_matrix(y_true: Any, y_pred: Any, *, labels: Any = None, ax: Any = 
     >>> [text.get_text() for text in ax.texts], ax.get_title()
     (['1', '1', '1'], '2 of 3 right (66.7%)')
     """
-    true, said = np.asarray(y_true).ravel(), np.asarray(y_pred)
+    true, said = whole_numbers("y_true", y_true).ravel(), finite_numbers("y_pred", y_pred)
     n = said.shape[1] if said.ndim == 2 and said.shape[1] > 1 else 0
     if n or not (said == said.astype(int)).all():
         said = classified.decisions(said)
     checks.check_same_length(len(true), said, "y_pred")
-    counts = classified.confusion(true, said, max(n, len(labels) if labels is not None else 0))
+    counts = classified.confusion(true, said, max(n, len(labels) if isinstance(labels, (tuple, list)) else 0))
     n = len(counts)
+    names = names_of_classes(labels, n - 1) or [str(i) for i in range(n)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(5.2, 1.8 + 0.36 * n)
     ax = new_axes(ax, height=side, width=max(4.0, 1.15 * side))
@@ -115,7 +122,6 @@ def confusion_matrix(y_true: Any, y_pred: Any, *, labels: Any = None, ax: Any = 
     for i, j in zip(*np.nonzero(counts), strict=True):
         ax.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize="small",
                 color="white" if shares[i, j] > 0.5 else "black")
-    names = [str(i) for i in range(n)] if labels is None else list(labels)
     ax.set_xticks(range(n), names, rotation=0 if max(map(len, names)) < 4 else 90)
     ax.set_yticks(range(n), names)
     ax.figure.colorbar(drawn, ax=ax, label="share of the true class", shrink=0.85)
@@ -146,7 +152,7 @@ def predictions(y_true: Any, y_pred: Any, *, ax: Any = None) -> Any:
     >>> plot.predictions([1.0, 2.0], [1.1, 1.9]).get_title()
     'root mean square error 0.1'
     """
-    true, said = np.asarray(y_true, float).ravel(), np.asarray(y_pred, float).ravel()
+    true, said = finite_numbers("y_true", y_true).ravel(), finite_numbers("y_pred", y_pred).ravel()
     checks.check_same_length(len(true), said, "y_pred")
     ax = new_axes(ax, height=4.4, width=4.8)
     ends = [min(true.min(), said.min()), max(true.max(), said.max())]
@@ -179,7 +185,7 @@ def residuals(y_true: Any, y_pred: Any, *, ax: Any = None, bins: int = 30) -> An
     >>> plot.residuals([1.0, 2.0], [1.5, 2.0]).get_title()
     'mean 0.25, standard deviation 0.25'
     """
-    true, said = np.asarray(y_true, float).ravel(), np.asarray(y_pred, float).ravel()
+    true, said = finite_numbers("y_true", y_true).ravel(), finite_numbers("y_pred", y_pred).ravel()
     checks.check_same_length(len(true), said, "y_pred")
     errors = said - true
     ax = new_axes(ax)
@@ -215,7 +221,9 @@ def calibration(y_true: Any, y_pred: Any, *, ax: Any = None, bins: int = 10) -> 
     >>> plot.calibration([0, 1, 1, 1], [[0.1, 0.9], [0.1, 0.9], [0.1, 0.9], [0.2, 0.8]]).get_title()
     'expected calibration error 22.5%'
     """
-    table = classified.calibration(y_true, y_pred, bins)
+    y_true, y_pred = whole_numbers("y_true", y_true).ravel(), finite_numbers("y_pred", y_pred)
+    checks.check_same_length(len(y_true), y_pred, "y_pred")
+    table = classified.calibration(y_true, y_pred, checks.positive_int("bins", bins))
     ax = new_axes(ax, height=4.4, width=4.8)
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.4, label="as sure as right")
     ax.plot(table.sure, table.right, color=COLOURS[0], linewidth=1.2)
@@ -253,8 +261,14 @@ def embedding(X: Any, y: Any = None, *, labels: Any = None, ax: Any = None) -> A
     >>> plot.embedding(X, y).get_xlabel()
     'first component (14.9% of the variance)'
     """
-    X = np.asarray(X, float)
+    X = finite_numbers("X", X)
     X = X.reshape(len(X), -1)
+    if y is not None:
+        y = as_any_array(y, "y", f"labels of shape ({len(X)},)")
+        if y.shape != (len(X),) or y.dtype.kind not in "biufUS":
+            raise ValueError(f"y must be labels of shape ({len(X)},), got {checks.describe(y)}")
+        if labels is not None:
+            labels = names_of_classes(labels, int(whole_numbers("y", y).max()))
     if min(X.shape) < 2:
         raise ValueError(f"X: expected at least two samples of two features, got shape {X.shape}")
     centred = X - X.mean(axis=0)
@@ -265,7 +279,7 @@ def embedding(X: Any, y: Any = None, *, labels: Any = None, ax: Any = None) -> A
     at = centred @ vectors
     shares = values[[-1, -2]] / values.sum()
     ax = new_axes(ax, height=4.6)
-    y = np.zeros(len(X), int) if y is None else np.asarray(y)
+    y = np.zeros(len(X), int) if y is None else y
     groups = _groups(ax, at, y, size=14, alpha=0.6)
     if len(groups) > 1:
         from matplotlib.patheffects import withStroke

@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..learning_rate import LearningRateSearch
 from ..schedules import Schedule
-from .style import COLOURS, GREY, dress, line, new_axes, panels, returned
+from .style import COLOURS, GREY, dress, having, line, new_axes, numbers, panels, returned
 
 
 def history(history: Any, names: str | Iterable[str] | None = None, *, ax: Any = None,
@@ -52,6 +52,8 @@ def history(history: Any, names: str | Iterable[str] | None = None, *, ax: Any =
     if names is None:
         chosen = list(known) if ax is None else ["loss"]
     else:
+        if not isinstance(names, (str, list, tuple)) or not names:
+            raise TypeError(f"names: expected names of the history, got {checks.describe(names)}")
         chosen = [names] if isinstance(names, str) else list(names)
     for name in chosen:
         checks.lookup("name in the history", name, known)
@@ -59,7 +61,7 @@ def history(history: Any, names: str | Iterable[str] | None = None, *, ax: Any =
     for name, panel in zip(chosen, axes, strict=False):
         for i, (key, label) in enumerate(((name, "training"), (f"val_{name}", "validation"))):
             if key in logs:
-                values = np.asarray(logs[key], float)
+                values = numbers(f"history[{key!r}]", logs[key])
                 panel.plot(np.arange(1, len(values) + 1), values, label=label, **line(i),
                            marker="o" if len(values) == 1 else "")
                 if len(values) == 1:
@@ -116,8 +118,8 @@ def compare(histories: Mapping[str, Any], name: str = "val_loss", *, ax: Any = N
     >>> [text.get_text() for text in plot.compare(runs, "loss").get_legend().get_texts()]
     ['slow', 'fast']
     """
-    lines = {label: np.asarray(checks.lookup("name in the history", name, _logs(run)), float)
-             for label, run in histories.items()}
+    lines = {label: numbers(f"history {label!r}", checks.lookup("name in the history", name, _logs(run)))
+             for label, run in having("histories", histories, "items", "a dict of histories by name").items()}
     ax = curves(None, lines, ax=ax, x_label="epoch", y_label=_words(name), first=1)
     if log:
         ax.set_yscale("log")
@@ -155,8 +157,15 @@ def curves(x: Any, lines: Mapping[str, Any], *, ax: Any = None, x_label: str = "
     'log'
     """
     ax = new_axes(ax)
+    having("lines", lines, "items", "a dict of arrays by name")
+    x = None if x is None else numbers("x", x)
+    if not isinstance(log, str) or not set(log) <= set("xy"):
+        raise ValueError(f"log: expected '', 'x', 'y' or 'xy', got {checks.describe(log)}")
     for i, (label, values) in enumerate(lines.items()):
-        values = np.asarray(values, float)
+        values = numbers(f"lines[{label!r}]", values)
+        if values.ndim != 1 or (x is not None and x.shape != values.shape):
+            raise ValueError(f"lines[{label!r}] must have the shape of x, {None if x is None else x.shape}, got "
+                             f"{values.shape}")
         ax.plot(first + np.arange(len(values)) if x is None else x, values, label=label, **line(i))
     for axis in log:
         getattr(ax, f"set_{axis}scale")("log")
@@ -189,6 +198,8 @@ def schedule(schedule: Schedule | Mapping[str, Schedule], updates: int, *, ax: A
     """
     updates = checks.positive_int("updates", updates)
     several = schedule if isinstance(schedule, Mapping) else {type(schedule).__name__: schedule}
+    for each in several.values():
+        having("schedule", each, "rates", "a fnn.Schedule, or a dict of some")
     steps = np.arange(updates)
     ax = curves(steps, {label: each.rates(steps.astype(float)) for label, each in several.items()}, ax=ax,
                 x_label="update", y_label="learning rate")
@@ -221,6 +232,7 @@ def learning_rate_search(found: LearningRateSearch, *, ax: Any = None) -> Any:
     >>> plot.learning_rate_search(found).get_xscale()
     'log'
     """
+    having("found", found, "smoothed", "what fnn.find_learning_rate returned")
     ax = new_axes(ax)
     ax.plot(found.rates, found.losses, color="0.75", linewidth=1, label="loss of each step")
     ax.plot(found.rates, found.smoothed, label="running average", **line(0))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..activations import ACTIVATIONS, ROW_ACTIVATIONS, choose
 from ..diagnostics.flatness import FLAT, flatness, slopes
 from .style import dress, line, new_axes
@@ -38,7 +39,10 @@ def activation(activation: Any, span: tuple[float, float] = (-6.0, 6.0), *, ax: 
     if choice.name in ROW_ACTIVATIONS:
         raise ValueError(f"activation: expected one that works element by element, got {choice.name!r}, "
                          "which is of whole rows")
-    z = np.linspace(*span, 601)
+    if not isinstance(span, (tuple, list)) or len(span) != 2:
+        raise TypeError(f"span: expected the two ends, got {checks.describe(span)}")
+    low, high = (checks.finite_float("span", end) for end in span)
+    z = np.linspace(low, high, 601)
     if choice.functions is not None:
         y = np.asarray(choice.functions[0](z))
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .style import grid_shape, new_axes
+from .style import grid_shape, having, names_of_classes, new_axes, numbers, whole_numbers
 
 
 def weights(model: Any, n: int = 32, *, shape: tuple[int, ...] | None = None, ax: Any = None) -> Any:
@@ -37,15 +37,15 @@ def weights(model: Any, n: int = 32, *, shape: tuple[int, ...] | None = None, ax
     >>> plot.weights(model).images[0].get_array().shape
     (17, 26)
     """
-    n = checks.positive_int("n", n)
+    n, shape = checks.positive_int("n", n), _sizes(shape)
     if hasattr(model, "layers"):
-        having = [layer for layer in model.layers if "weight" in layer.segments and layer.weight.ndim > 1]
-        if not having:
+        matrices = [layer.weight for layer in model.layers if "weight" in layer.segments and layer.weight.ndim > 1]
+        if not matrices:
             raise ValueError("model: expected a layer with weights, such as Dense, got none")
-        array = having[0].weight
+        array = matrices[0]
         shape = shape or (model.input_shape if len(model.input_shape) > 1 else None)
     else:
-        array = np.asarray(model)
+        array = numbers("model", model)
     images = np.moveaxis(np.asarray(array, float), -1, 0)
     if images.ndim == 2:
         images = images.reshape(len(images), *_image_shape(images.shape[1], shape))
@@ -98,9 +98,10 @@ def worst_errors(model: Any, X: Any, y: Any, n: int = 12, *, shape: tuple[int, .
     >>> len(ax.images), len(ax.texts)
     (8, 8)
     """
-    n = checks.positive_int("n", n)
-    X, y = np.asarray(X), np.asarray(y)
-    given = model.predict(X)
+    n, shape = checks.positive_int("n", n), _sizes(shape)
+    X, y = numbers("X", X), whole_numbers("y", y).ravel()
+    checks.check_same_length(len(X), y, "y")
+    given = having("model", model, "predict", "a model").predict(X)
     said = given.argmax(axis=1) if given.shape[1] > 1 else (given[:, 0] > 0.5).astype(int)
     both = given if given.shape[1] > 1 else np.concatenate([1 - given, given], axis=1)
     every = np.arange(len(y))
@@ -110,7 +111,7 @@ def worst_errors(model: Any, X: Any, y: Any, n: int = 12, *, shape: tuple[int, .
     rows, columns = grid_shape(max(1, len(worst)), columns=6)
     pitch = 1.36  # of the rows, in images: below each are two lines
     ax = new_axes(ax, height=0.4 + 1.36 * rows)
-    names = list(range(both.shape[1])) if labels is None else list(labels)
+    names = names_of_classes(labels, both.shape[1] - 1) or [str(i) for i in range(both.shape[1])]
     for i, row in enumerate(worst):
         image = X[row].reshape(_image_shape(X[row].size, shape or X.shape[1:]))
         top, left = divmod(i, columns)
@@ -144,6 +145,11 @@ def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
         top, left = divmod(i, columns)
         whole[top * (height + 1):, left * (width + 1):][:height, :width] = image
     return whole
+
+
+def _sizes(shape: Any) -> tuple[int, ...] | None:
+    """The user's shape of an image, or None."""
+    return None if shape is None else checks.shape_tuple("shape", shape)
 
 
 def _image_shape(size: int, shape: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
+from ..callback_base import Callback
 from .style import GREY, depth, dress, new_axes, panels, returned
 
 GUIDE = 1e-3  # the size of an update relative to the weights (CS231n, Neural Networks Part 3)
@@ -185,8 +186,8 @@ def _lines(monitor: Any, figures: Mapping[str, str], ax: Any) -> Any:
 
 
 def _data(monitor: Any) -> Mapping[str, Any]:
-    data = monitor if isinstance(monitor, Mapping) else getattr(monitor, "data", {})
-    if not data or not data.get("moments"):
+    data = getattr(monitor, "data", None) if isinstance(monitor, Callback) else monitor
+    if not isinstance(data, Mapping) or not data.get("moments"):
         raise ValueError("monitor: expected a fnn.Monitor that has seen a training, got "
                          f"{checks.describe(monitor)}; pass it to fit as a callback first")
     return data

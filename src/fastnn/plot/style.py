@@ -11,15 +11,60 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
+from ..checks_arrays import as_numbers
 from ..page import UNSEEN
 
 WIDTH, HEIGHT = 6.0, 3.6  # inches: 600 pixels at 100 dots an inch, where text of 10 points is well read
 DPI = 150  # of files
+MOST_LABELS = 1000  # that a picture has room for
 GREY = "0.45"
 # Okabe and Ito 2008, without the yellow, which is lost on white; each with a line and a marker of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (12, 2)), (0, (1, 4)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+
+def having(name: str, value: Any, attribute: str, expected: str) -> Any:
+    """`value`, which must have what `expected` has."""
+    if isinstance(value, type) or not hasattr(value, attribute):
+        raise TypeError(f"{name}: expected {expected}, got {checks.describe(value)}")
+    return value
+
+
+def numbers(name: str, value: Any) -> np.ndarray:
+    """`value` as an array of floats with at least one row."""
+    array = as_numbers(value, name, "an array of numbers", "give it numbers").astype(float)
+    if not array.size:
+        raise ValueError(f"{name} must be an array of numbers with at least one row, got shape {array.shape}")
+    return array
+
+
+def finite_numbers(name: str, value: Any) -> np.ndarray:
+    """`numbers` without NaN and infinities."""
+    array = numbers(name, value)
+    checks.check_finite(array, name)
+    return array
+
+
+def names_of_classes(labels: Any, most: int) -> list[str] | None:
+    """Names for labels up to `most`, or None for none."""
+    if labels is None:
+        return None
+    labels = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    if not isinstance(labels, (tuple, list)) or len(labels) <= most:
+        raise ValueError(f"labels: expected the names of {most + 1} classes, got {checks.describe(labels)}")
+    return [str(label) for label in labels[:most + 1]]
+
+
+def whole_numbers(name: str, value: Any) -> np.ndarray:
+    """`value` as an array of labels."""
+    array = numbers(name, value)
+    with np.errstate(invalid="ignore"):
+        wrong = ~(array == np.floor(array)) | (array < 0) | (array >= MOST_LABELS)
+    if wrong.any():
+        raise ValueError(f"{name} must be labels from 0 to {MOST_LABELS - 1}, got {array[wrong][0]:g}")
+    return array.astype(int)
 
 
 def pyplot() -> Any:
