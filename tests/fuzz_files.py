@@ -28,8 +28,8 @@ import pytest
 import fastnn as fnn
 from fastnn.data import read_idx
 from fastnn.data.columns import Column, Columns
-from fastnn.io import records
-from fastnn.io.model_file import arrays_of, describe
+from fastnn.io import gan_file, records
+from fastnn.io.model_file import arrays_of, below, describe
 
 X, Y = np.random.default_rng(0).normal(size=(12, 4)), np.arange(12) % 3
 HOSTILE = [None, True, False, 0, -1, 1, 2, 3, 1.5, -0.0, float("nan"), float("inf"), 1e308, 1 << 31, 1 << 63,
@@ -345,9 +345,33 @@ class Onnx:
                 np.testing.assert_allclose(y, expected, 1e-3, 1e-4 * max(1, abs(expected).max()))
 
 
+class Gan:
+    """`fastnn.GAN.load`."""
+
+    def originals(self, folder):
+        generator = fnn.Sequential([fnn.Dense(3, "tanh"), fnn.BatchNorm(), fnn.Dense(4)], (2,))
+        gan = fnn.GAN(generator, fnn.Sequential([fnn.Dense(3, "relu"), fnn.Dense(1)], (4,)), seed=3)
+        gan.save(os.path.join(folder, "gan-0"))
+        gan.compile("sgd", "adam", "minimax", label_smoothing=0.2)
+        gan.fit(X, batch_size=8, epochs=2, verbose=0)
+        gan.save(os.path.join(folder, "gan-1"))
+
+    def read(self, path, content):
+        gan, said = fnn.GAN.load(path), parse(content)
+        got = json.loads(json.dumps(gan_file.described(gan)))
+        assert all(holds(said[name], got[name]) for name in said.keys() - {"checksums", "format", "kind", "fastnn",
+                                                                           "generator", "discriminator"})
+        for player in gan_file.PLAYERS:
+            assert holds({k: v for k, v in said[player].items() if k != "fastnn"}, got[player])
+            arrays = arrays_of(getattr(gan, player))
+            for name, array in below(f"{player}/", records.read(path, ("gan",)).arrays).items():
+                np.testing.assert_array_equal(arrays[name], array, name)
+        assert len(gan.generate(2)) == 2
+
+
 READERS = {"model": (Model(), fnn.ModelFileError), "checkpoint": (Checkpoint(), ValueError),
            "estimator": (Estimator(), fnn.ModelFileError), "idx": (Idx(), ValueError),
-           "onnx": (Onnx(), fnn.ModelFileError)}
+           "onnx": (Onnx(), fnn.ModelFileError), "gan": (Gan(), fnn.ModelFileError)}
 UNSEALED = ("idx", "onnx")  # without checksums
 
 

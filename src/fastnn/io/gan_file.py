@@ -23,7 +23,7 @@ def save(gan: GAN, path: str | os.PathLike) -> None:
     arrays = history_arrays(gan.history)
     for player, model in models.items():
         arrays |= {f"{player}/{name}": array for name, array in arrays_of(model).items()}
-    write(path, Record("gan", _described(gan), arrays))
+    write(path, Record("gan", described(gan), arrays))
 
 
 def load(cls: type[GAN], path: str | os.PathLike) -> GAN:
@@ -42,14 +42,14 @@ def load(cls: type[GAN], path: str | os.PathLike) -> GAN:
                                                             if name.partition("/")[0] in PLAYERS}}
         if unknown := arrays.keys() - known.keys():
             raise ValueError(f"{min(unknown)}: the GAN has no such array")
-        made = _described(gan)
+        made = described(gan)
         if wrong := [name for name, value in said.items() if name not in (*ADDED, *PLAYERS, "fastnn")
                      and (name not in made or made[name] != value)]:
             raise ValueError(f"{wrong[0]}: the GAN has no such thing, or another")
     return gan
 
 
-def _described(gan: GAN) -> dict[str, Any]:
+def described(gan: GAN) -> dict[str, Any]:
     """All but the numbers."""
     game = {name: getattr(gan, name) for name in SETTINGS} if gan.loss else None
     return {"fastnn": __version__, **{player: describe(getattr(gan, player)) for player in PLAYERS},
