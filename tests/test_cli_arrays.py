@@ -8,7 +8,7 @@ import pytest
 import fastnn as fnn
 from command import read_json, write_idx
 from fastnn.data import load_digits
-from fuzz_files import damage
+from hostile_files import damage
 
 
 @pytest.fixture(autouse=True)

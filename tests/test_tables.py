@@ -10,7 +10,7 @@ import pytest
 from fastnn.data import tables
 from fastnn.data.columns import Column, Columns, choose_columns, codes_of, labels_of
 from fastnn.data.tables import TextColumn, read_table
-from fuzz_files import damage
+from hostile_files import damage
 
 
 @pytest.fixture
