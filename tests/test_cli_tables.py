@@ -289,6 +289,7 @@ TABLE = "a,b,kind\n1,2,x\n2,,y\n3,4,x\n"
     ("\0\1", ["train"], "binary file"),
     ("a,b\n" + "".join(f"{i},name {i}\n" for i in range(30)), ["train"], "some rows of each, got 30 on 30 rows"),
     ("a,b\n1,x\n2,x\n3,x\n", ["train"], "column 'b': expected at least two classes, got 'x' in every row"),
+    ("a b\n1 2\n3 4\n", ["train"], "got one column, 'a b'; if its fields are not between commas, semicolons or tabs"),
     (TABLE, ["evaluate", "nowhere"], "nowhere: expected a model file, as `fastnn train` writes, got nothing"),
     (TABLE, ["predict", "t.csv"], "t.csv: "),
     (TABLE, ["predict", "."], ".: expected a model file, as `fastnn train` writes, got a folder")])

@@ -219,6 +219,10 @@ def to_targets(y: np.ndarray, classes: tuple[Any, ...] | None, path: str) -> np.
 
 def _load_table(path: str, arguments: argparse.Namespace) -> Samples:
     table = read_table(path, header=arguments.header, delimiter=arguments.delimiter, text=arguments.categories)
+    if len(table.names) == 1:
+        raise ValueError(f"{table.path}: expected a target and columns to say it from, got one column, "
+                         f"{table.names[0]!r:.80}; if its fields are not between commas, semicolons or tabs, say "
+                         "--delimiter")
     categories = {table.index(name) for name in arguments.categories}
     ignored = {table.index(name) for name in arguments.ignore}
     target = table.index(arguments.target or LAST, "target column")
