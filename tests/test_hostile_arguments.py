@@ -6,7 +6,7 @@ import fastnn as fnn
 from hostile import NUMBERS, outcome, refused
 from hostile_rows import ELSEWHERE, ROWS, THINGS
 
-PATHS = {"path", "folder"}  # of which a text may be one
+KEPT = {"True": bool, "np.True_": bool, "'8'": str}  # what is taken says what it said
 
 
 def test_every_public_name_has_a_row():
@@ -56,6 +56,8 @@ def test_settings(name):
         if hasattr(made, "get_config") and name not in ("Regularizer", "Loss", "Optimizer"):
             config = made.get_config()
             assert plain(config), f"{argument}={what} is kept as {config}"
+            if what in KEPT and argument in config:
+                assert type(config[argument]) is KEPT[what], f"{argument}={what} is kept as {config[argument]!r}"
 
 
 def uses(names):

@@ -5,6 +5,8 @@ import pytest
 import fastnn as fnn
 from hostile import FORMS, INF, MATRICES, NAN, no_arrays, outcome, pandas_forms, refused
 
+pytestmark = pytest.mark.filterwarnings("ignore:the matrix subclass")  # which is among those tested
+
 X = np.array([[-2.0, 0.25], [1.5, 0.75], [0.5, -1.25]])
 LABELS, WEIGHTS = np.array([0, 1, 2]), np.array([1.0, 2.0, 0.5])
 ROWS = np.array([[0.5, -1.0], [2.0, 0.25], [-0.75, 1.0]])

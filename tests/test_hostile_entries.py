@@ -71,6 +71,12 @@ def test_class_weights(value):
     assert refused(outcome(lambda: model_of().fit(X, LABELS, class_weight=value, verbose=0), "class_weight", "weight"))
 
 
+def test_class_weights_that_are_no_arrays():
+    for what, value in no_arrays().items():
+        got = outcome(lambda: model_of().train_on_batch(X, LABELS, class_weight=value), "class_weight")  # noqa: B023
+        assert refused(got) or what == "None", what
+
+
 # ------------------------------------------------------------------ tokens, sequences, images, several
 
 def tokens_model():

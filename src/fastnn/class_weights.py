@@ -109,10 +109,10 @@ def _as_weights(class_weight: Any, n_classes: int) -> np.ndarray:
     if isinstance(class_weight, Mapping):
         for label, weight in class_weight.items():
             if label not in range(n_classes):
-                raise ValueError(f"class_weight: the classes are 0..{n_classes - 1}, got {label!r}")
-            weights[int(label)] = checks.positive_float(f"class_weight[{label!r}]", weight, allow_zero=True)
+                raise ValueError(f"class_weight: the classes are 0..{n_classes - 1}, got {describe(label)}")
+            weights[int(label)] = checks.positive_float(f"class_weight[{label!r}]", weight, True, wide=True)
     else:
-        given = np.asarray(class_weight)
+        given = as_any_array(class_weight, "class_weight", f"a dict, {n_classes} numbers or 'balanced'")
         if given.shape != (n_classes,) or given.dtype.kind not in "fiu":
             raise ValueError(f"class_weight: expected a dict {{label: weight}}, {n_classes} numbers, one for "
                              f"each class, or 'balanced', got {describe(class_weight)}")
