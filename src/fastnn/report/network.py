@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from .. import summary
-from ..page import escape, table
+from ..page import Html, escape, table
 from .subject import Missing, Subject
 from .words import figure
+
+EXPLAINED = (
+    "Mean and standard deviation are over rows and units; saturated is the share of values on a flat end "
+    "of the activation (half is normal for ReLU), dead the share of units that no row moves; the gradient "
+    "is that of the layer's parameters; a step that changes the weights by a thousandth of their size "
+    "(1e-3) is usual.")
 
 
 def layers(subject: Subject) -> str:
@@ -23,6 +29,11 @@ def activation(subject: Subject, name: str) -> str:
     return getattr(subject.model.get_layer(name), "activation", "-")
 
 
+def words(names: list[str]) -> Html:
+    """Names of findings in a cell that stays wide enough for them."""
+    return Html(f'<span class="found">{escape(", ".join(names))}</span>')
+
+
 def inside(subject: Subject) -> str:
     """Activations, gradients and steps of every layer."""
     diagnosis = subject.diagnosis
@@ -33,11 +44,7 @@ def inside(subject: Subject) -> str:
               "update / weight", "weight std", "doctor"]
     rows = [[la.name, activation(subject, la.name), figure(la.mean), figure(la.std), figure(la.saturated, ".0%"),
              figure(la.dead, ".0%"), figure(la.gradient, ".2e"), figure(la.update_ratio, ".1e"),
-             figure(la.weight_std), ", ".join(found.get(la.name, ["-"]))]
+             figure(la.weight_std), words(found.get(la.name, ["-"]))]
             for la in diagnosis.measurements[0].layers]
-    words = ("Mean and standard deviation are over rows and units; saturated is the share of values on a flat end of "
-             "the activation (half is normal for ReLU), dead the share of units that no row moves; the gradient is "
-             "that of the layer's parameters; a step that changes the weights by a thousandth of their size (1e-3) is "
-             "usual.")
     return (table(f"What the layers look like inside, on {diagnosis.rows:,} {subject.training.name}",  # type: ignore[union-attr]
-                  header, rows, name="inside") + f"\n<p>{escape(words)}</p>")
+                  header, rows, name="inside") + f"\n<p>{escape(EXPLAINED)}</p>")

@@ -35,6 +35,7 @@ figcaption { font-size: 0.85rem; color: var(--dim); line-height: 1.45; }
 .wide { margin: 0.8rem 0; }
 td, th { max-width: 28rem; }
 .words td { min-width: 9rem; }
+.found { display: inline-block; min-width: 9rem; }
 .findings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); gap: 0.8rem; }
 .finding ul { margin: 0.2rem 0; padding-left: 1.2rem; }
 .finding { border-left: 4px solid var(--note); background: var(--card); border-radius: 0 8px 8px 0;
