@@ -195,6 +195,19 @@ def test_gan(tmp_path):
     assert len(missing(page)) == 1 and "the players of a GAN have it from each other" in missing(page)[0]
 
 
+def test_weights_that_are_no_use(tmp_path):
+    """A network that gives no numbers any more has a report that says so."""
+    rows = table_data()
+    for model, y in ((network(fnn.Dense(1), shape=(4,), loss="squared_error", metrics=["r2"]), rows[:, 0]),
+                     (network(fnn.Dense(3, "softmax"), shape=(4,), metrics=["accuracy"]), rows[:, :3].argmax(1))):
+        history = model.fit(rows, y, epochs=1, verbose=0)
+        model.layers[0].weight[...] = np.nan
+        page = report(history, tmp_path / "r.html")
+        assert "gives no finite numbers in 200 of 200, at a loss of nan" in outcome(page)
+        assert len(missing(page)) == 1 and "no finite number" in missing(page)[0]
+        assert "divergence" in page.section("doctor").text
+
+
 def test_rate_that_callbacks_change(tmp_path):
     model = classifier(optimizer=fnn.SGD(1e-9))
     history = model.fit(X[:100], Y[:100], epochs=4, verbose=0, callbacks=fnn.ReduceOnPlateau(

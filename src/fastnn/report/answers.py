@@ -54,6 +54,11 @@ class Classes:
             return float(np.exp(-np.log(p).mean()))
 
     @property
+    def broken(self) -> int:
+        """How many have outputs that are no finite numbers."""
+        return int((~np.isfinite(self.outputs).all(axis=1)).sum())
+
+    @property
     def right(self) -> int:
         """How many are."""
         return int((self.labels == self.said).sum())
@@ -83,6 +88,11 @@ class Numbers:
     said: np.ndarray
     rows: np.ndarray
     steps: np.ndarray | None
+
+    @property
+    def broken(self) -> int:
+        """How many are predicted something that is no finite number."""
+        return int((~np.isfinite(self.said).all(axis=1)).sum())
 
     @property
     def errors(self) -> np.ndarray:

@@ -34,6 +34,9 @@ def section(subject: Subject, i: int) -> str:
     if isinstance(answers, Marks):
         return marks(subject, i, answers, at)
     assert isinstance(answers, Classes)
+    if answers.broken:
+        raise Missing(f"{answers.broken:,} of {len(answers.rows):,} have outputs that are no finite numbers; see what "
+                      "the doctor found")
     names = subject.names_of_classes(i, answers.outputs.shape[1])
     usual = int(np.bincount(answers.labels).argmax())
     share = float((answers.labels == usual).mean())

@@ -37,7 +37,9 @@ def judgement(subject: Subject) -> str:
     for i, name in enumerate(subject.output_names):
         of = f" in {name}" if len(subject.output_names) > 1 else ""
         answers = subject.answers(i)
-        if isinstance(answers, Classes) and len(answers.labels):
+        if isinstance(answers, (Classes, Numbers)) and answers.broken:
+            told.append(f"gives no finite numbers{of} in {answers.broken:,} of {len(answers.rows):,}")
+        elif isinstance(answers, Classes) and len(answers.labels):
             steps = " steps" if answers.steps is not None else ""
             told.append(f"gets {answers.right:,} of {len(answers.labels):,}{steps} right{of} "
                         f"({percent(answers.right / len(answers.labels))})")

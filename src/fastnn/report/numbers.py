@@ -11,7 +11,7 @@ from ..page import table
 from .answers import Numbers
 from .charts import chart, charts
 from .rows import features_of, header_of, place
-from .subject import Subject
+from .subject import Missing, Subject
 from .words import figure
 
 PICTURED, LISTED, WORST = 3, 40, 15  # columns with pictures, columns in the table, rows
@@ -26,6 +26,9 @@ def section(subject: Subject, i: int) -> str:
     """All of it for the i-th output."""
     answers, at = subject.answers(i), f"-{i}" if i else ""
     assert isinstance(answers, Numbers)
+    if answers.broken:
+        raise Missing(f"{answers.broken:,} of {len(answers.rows):,} are predicted something that is no finite number; "
+                      "see what the doctor found")
     k = answers.true.shape[1]
     pictures = []
     for j in range(min(k, PICTURED)):
