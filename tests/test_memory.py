@@ -162,8 +162,8 @@ def counts_after(name, tmp_path, count, calls):
 
 @pytest.mark.parametrize("name", AGAIN)
 def test_calls_leave_no_objects(backend, name, tmp_path):
-    before, after = counts_after(name, tmp_path, lambda: len(gc.get_objects()), 30)
-    assert after - before < 15, f"30 calls of {name} left {after - before} objects"
+    before, after = counts_after(name, tmp_path, lambda: len(gc.get_objects()), 20)
+    assert after - before < 15, f"20 calls of {name} left {after - before} objects"
 
 
 @pytest.mark.slow

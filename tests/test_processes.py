@@ -278,8 +278,9 @@ POOLS = """
 
 
 @pytest.mark.parametrize("which", [
-    pytest.param("fork", marks=needs_fork), "spawn",
-    pytest.param("forkserver", marks=[needs_fork, pytest.mark.slow]), "thread pool", "loky",
+    pytest.param("fork", marks=needs_fork), "loky", pytest.param("spawn", marks=pytest.mark.slow),
+    pytest.param("forkserver", marks=[needs_fork, pytest.mark.slow]),
+    pytest.param("thread pool", marks=pytest.mark.slow),
     pytest.param("multiprocessing", marks=[needs_fork, pytest.mark.slow]),
     pytest.param("threading", marks=pytest.mark.slow)])
 def test_pools(which, tmp_path):
