@@ -53,12 +53,12 @@ def test_ignored_labels_without_a_mask(backend):
 def test_masks_of_tokens_and_behind_layers(backend):
     """Two outputs: tokens that are 0 do not count for one; of the other, steps that a layer has made zero."""
     tokens, steps = fnn.Input((T,), name="tokens"), fnn.Input((T, 3), name="steps")
-    one = fnn.Dense(2, "softmax", name="one")(fnn.LSTM(3, return_sequences=True)(
+    one = fnn.Dense(2, "softmax", name="one", kernel_regularizer="l2")(fnn.LSTM(3, return_sequences=True)(
         fnn.Embedding(9, 4, mask_zero=True)(tokens)))
     positive = fnn.Masking()(fnn.Activation("relu")(steps))
     other = fnn.Dense(2, "softmax", name="other")(fnn.Bidirectional(fnn.GRU(2, return_sequences=True))(positive))
     model = fnn.Model([tokens, steps], [one, other], dtype="float64", seed=0)
-    model.compile("sgd", "cross_entropy", metrics="accuracy")
+    model.compile("sgd", "cross_entropy", metrics="accuracy", loss_weights=[1.0, 0.5])
     X, y, _ = samples(40)
     numbers = np.random.default_rng(2).integers(0, 3, (40, T))
     outputs, got = model.predict([numbers, X]), model.evaluate([numbers, X], [y, y], batch_size=9)
@@ -67,6 +67,8 @@ def test_masks_of_tokens_and_behind_layers(backend):
         assert got[f"{name}_accuracy"] == (P.argmax(2) == y)[mask].mean()
         assert got[f"{name}_loss"] == pytest.approx(-np.log(P[y[..., np.newaxis] == np.arange(2)].reshape(40, T)
                                                             )[mask].mean(), rel=1e-13)
+    penalty = model.bind([numbers, X], [y, y]).loss("penalty")
+    assert penalty > 0 and got["loss"] == pytest.approx(got["one_loss"] + 0.5 * got["other_loss"] + penalty, rel=1e-13)
 
 
 def test_training_shows_the_same_mean(backend):

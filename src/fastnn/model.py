@@ -255,7 +255,7 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
         entry = self._compiled.entry("evaluate", y, weight, outputs=wants_outputs)
         masks = masks_of(self, X)
         counts = counted_steps(self, y, masks)
-        alike = counts[0] if len(counts) == 1 else None  # of several outputs the sum goes by rows
+        alike = counts[0] if len(counts) == 1 else None
         results = {"loss": forward_pass(self._compiled, entry, X, y, weight, outputs, batch_size, counts=alike)}
         if len(self.output_names) > 1:
             for i, name in enumerate(self.output_names):
@@ -263,6 +263,12 @@ class Model(ModelState, ModelData, ModelFiles, ModelNames, StepByStep, Transfer)
                 part = alone.entry("evaluate", y[i], weight)._replace(part="data")
                 results[f"{name}_loss"] = forward_pass(alone, part, X, y[i], weight, None, batch_size,
                                                        counts=counts[i])
+        if len(counts) > 1 and any(n is not None for n in counts) and not self._compiled.sums_rows:
+            # each is a mean of its own steps, which batches together are not
+            penalty = entry._replace(part="penalty", outputs=False)
+            results["loss"] = forward_pass(self._compiled, penalty, X, y, weight, None, batch_size) + sum(
+                head.weight * results[f"{head_name}_loss"]
+                for head, head_name in zip(self._compiled.heads, self.output_names, strict=True))
         return results | self._evaluate_metrics(y, outputs, masks), outputs
 
     def bind(self, X: Any, y: Any, sample_weight: Any = None) -> BoundModel:
