@@ -150,6 +150,9 @@ class TestClasses:
         assert small < large and labels(ax) == ("how sure it is", "share that is right")
         assert ax.get_title() == f"expected calibration error {(2 * 0.055 + 0.05) / 3:.1%}"
         assert drawn(ax)["as sure as right"].tolist() == [[0, 1], [0, 1]]
+        with pytest.raises(ValueError, match="y_true must be labels from 0 to 1, got 2"):
+            plot.calibration([0, 2], [0.1, 0.2])
+        assert plot.calibration([1700], np.full((1, 2000), 1 / 2000))  # any number of classes
 
     def test_svg_is_small_text_and_the_same_each_time(self):
         def draw():

@@ -221,7 +221,8 @@ def calibration(y_true: Any, y_pred: Any, *, ax: Any = None, bins: int = 10) -> 
     >>> plot.calibration([0, 1, 1, 1], [[0.1, 0.9], [0.1, 0.9], [0.1, 0.9], [0.2, 0.8]]).get_title()
     'expected calibration error 22.5%'
     """
-    y_true, y_pred = whole_numbers("y_true", y_true).ravel(), finite_numbers("y_pred", y_pred)
+    y_pred = finite_numbers("y_pred", y_pred)
+    y_true = whole_numbers("y_true", y_true, max(2, y_pred.shape[1] if y_pred.ndim > 1 else 0)).ravel()
     checks.check_same_length(len(y_true), y_pred, "y_pred")
     table = classified.calibration(y_true, y_pred, checks.positive_int("bins", bins))
     ax = new_axes(ax, height=4.4, width=4.8)

@@ -57,13 +57,13 @@ def names_of_classes(labels: Any, most: int) -> list[str] | None:
     return [str(label) for label in labels[:most + 1]]
 
 
-def whole_numbers(name: str, value: Any) -> np.ndarray:
-    """`value` as an array of labels."""
+def whole_numbers(name: str, value: Any, n: int = MOST_LABELS) -> np.ndarray:
+    """`value` as an array of labels of `n` classes."""
     array = numbers(name, value)
     with np.errstate(invalid="ignore"):
-        wrong = ~(array == np.floor(array)) | (array < 0) | (array >= MOST_LABELS)
+        wrong = ~(array == np.floor(array)) | (array < 0) | (array >= n)
     if wrong.any():
-        raise ValueError(f"{name} must be labels from 0 to {MOST_LABELS - 1}, got {array[wrong][0]:g}")
+        raise ValueError(f"{name} must be labels from 0 to {n - 1}, got {array[wrong][0]:g}")
     return array.astype(int)
 
 
