@@ -40,6 +40,8 @@ CALLS = {
     "forward": (lambda **s: model_of().forward(X, **s), "training frozen"),
     "compile": (lambda **s: model_of().compile(**s), "optimizer loss metrics loss_weights"),
     "copy": (lambda **s: model_of().copy(**s), "dtype"),
+    "GAN.fit": (lambda **s: gan().fit(X, **{"verbose": 0, **s}), "batch_size epochs shuffle callbacks verbose"),
+    "GAN.compile": (lambda **s: gan().compile(**s), "generator_optimizer discriminator_optimizer"),
     "profile": (lambda **s: model_of().profile(X, LABELS, **s), "batch_size"),
 }
 CALLS |= {name: (lambda name=name, **s: getattr(fnn, name)(model_of(), X, LABELS, **s),
@@ -47,7 +49,8 @@ CALLS |= {name: (lambda name=name, **s: getattr(fnn, name)(model_of(), X, LABELS
                           if p.name not in ("model", "X", "y", "sample_weight") and p.kind is not p.VAR_KEYWORD))
           for name in ("check_gradients", "diagnose", "sanity_check", "find_learning_rate", "fit_lbfgs",
                        "gradient_error_curve")}
-NAMES = {"metrics": ["metric"], "validation_data": ["validation"], "checkpoint_every": ["checkpoint"]}
+NAMES = {"generator_optimizer": ["optimizer"], "discriminator_optimizer": ["optimizer"], "metrics": ["metric"],
+         "validation_data": ["validation"], "checkpoint_every": ["checkpoint"]}
 SLOW = ("check_gradients", "sanity_check", "find_learning_rate", "diagnose", "profile", "fit_lbfgs",
         "gradient_error_curve")
 
@@ -75,6 +78,41 @@ def test_class_weights_that_are_no_arrays():
     for what, value in no_arrays().items():
         got = outcome(lambda: model_of().train_on_batch(X, LABELS, class_weight=value), "class_weight")  # noqa: B023
         assert refused(got) or what == "None", what
+
+
+def gan():
+    game = fnn.GAN(fnn.Sequential([fnn.Dense(2)], (3,)), fnn.Sequential([fnn.Dense(1)], (2,)))
+    game.compile()
+    return game
+
+
+WHERE_A_MODEL_IS_MEANT = {
+    "Model, inputs": lambda v: fnn.Model(v, fnn.Dense(2)(fnn.Input((2,)))),
+    "Model, outputs": lambda v: fnn.Model(fnn.Input((2,)), v),
+    "a layer, called, layer": lambda v: fnn.Dense(2)(v),
+    "GAN, generator": lambda v: fnn.GAN(v, model_of()), "GAN, discriminator": lambda v: fnn.GAN(model_of(), v),
+    "GAN.fit, X": lambda v: gan().fit(v, verbose=0), "GAN.generate, n": lambda v: gan().generate(v),
+    "extend, layers": lambda v: model_of().extend(v), "from_config, config": fnn.Sequential.from_config,
+    "restore, snapshot": lambda v: model_of().restore(v), "get_layer, layer": lambda v: model_of().get_layer(v),
+    "Monitor, X": lambda v: model_of().fit(X, LABELS, verbose=0, callbacks=[fnn.Monitor(v, LABELS)]),
+    "Monitor, y": lambda v: model_of().fit(X, LABELS, verbose=0, callbacks=[fnn.Monitor(X, v)]),
+    "from_keras_weights, model": lambda v: fnn.from_keras_weights(v, []),
+    "from_keras_weights, weights": lambda v: fnn.from_keras_weights(model_of(), v),
+    **{f"{name}, model": lambda v, name=name: getattr(fnn, name)(v, X, LABELS) for name in (
+        "check_gradients", "diagnose", "sanity_check", "find_learning_rate", "fit_lbfgs", "gradient_error_curve")},
+}
+
+
+@pytest.mark.parametrize("place", WHERE_A_MODEL_IS_MEANT)
+def test_no_models(place):
+    """What is no model, tensor, layer or configuration is refused by name."""
+    call, name = WHERE_A_MODEL_IS_MEANT[place], place.rpartition(" ")[2]
+    for what, value in {**no_arrays(), **NUMBERS}.items():
+        if (name == "n" and what in ("2^40", "2^63")) or (name == "layers" and what == "function"):
+            continue  # a function of the user's fails in its own words
+        got = outcome(lambda: call(value), name)  # noqa: B023
+        taken = ("Monitor" in place and value is None) or (name == "n" and not isinstance(value, str))
+        assert refused(got) or taken, f"{place} takes {what}"
 
 
 # ------------------------------------------------------------------ tokens, sequences, images, several

@@ -29,11 +29,10 @@ from .checks_arrays import (
 from .checks_sequences import as_targets_of, as_tokens, known_shape
 from .checks_targets import as_sample_weight, as_targets, without_ignored
 
-__all__ = ["as_input", "as_sample_weight", "as_targets", "as_targets_of", "as_tokens", "known_shape", "boolean",
-           "check_finite", "check_same_length", "choice", "describe",
-           "file_path", "finite_float", "float_dtype", "fraction", "is_gatherable", "is_memmap", "lookup",
-           "name_of", "nonfinite_row", "optional_name", "positive_float", "positive_int", "seed", "shape_tuple",
-           "unknown_name", "without_ignored"]
+__all__ = ["as_input", "as_sample_weight", "as_targets", "as_targets_of", "as_tokens", "boolean", "check_finite",
+           "check_same_length", "choice", "describe", "file_path", "finite_float", "float_dtype", "fraction", "having",
+           "is_gatherable", "is_memmap", "known_model", "known_shape", "lookup", "name_of", "nonfinite_row",
+           "optional_name", "positive_float", "positive_int", "seed", "shape_tuple", "unknown_name", "without_ignored"]
 
 T = TypeVar("T")
 LARGEST = 2 ** 63 - 1  # what the core counts with
@@ -220,6 +219,24 @@ def shape_tuple(name: str, value: Any) -> tuple[int, ...]:
     if not shape:
         raise ValueError(f"{expected}, got {reprlib.repr(value)}")
     return shape
+
+
+def having(name: str, value: T, attribute: str, expected: str) -> T:
+    """`value`, which must have what a thing of that kind has.
+
+    Examples
+    --------
+    >>> having("callback", print, "__call__", "a function") is print
+    True
+    """
+    if isinstance(value, type) or not hasattr(value, attribute):
+        raise TypeError(f"{name}: expected {expected}, got {describe(value)}")
+    return value
+
+
+def known_model(value: T) -> T:
+    """`value`, which must be a fastnn model."""
+    return having("model", value, "_graph", "a fastnn model, such as fnn.Sequential")
 
 
 def optional_name(name: str, value: Any) -> str | None:

@@ -175,7 +175,7 @@ class BoundModel:
 
 def bound_twice(model: Any, dtype: np.dtype, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     """Copies of the model bound to the samples, in `dtype` and in float64, at the same numbers."""
-    copy = model.copy(dtype=dtype.name)
+    copy = checks.known_model(model).copy(dtype=dtype.name)
     judged = copy.bind(X, y, sample_weight)
     _own_arrays(judged, dtype)
     exact = copy.copy(dtype="float64").bind(judged.X, judged.y, sample_weight)

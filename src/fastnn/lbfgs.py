@@ -66,7 +66,7 @@ def fit_lbfgs(model: Model, X: Any, y: Any, *, max_iterations: int = 200, memory
     max_iterations = checks.positive_int("max_iterations", max_iterations)
     memory = checks.positive_int("memory", memory, maximum=10 ** 4)
     tolerance = checks.positive_float("tolerance", tolerance, allow_zero=True)
-    with model._training.whole():
+    with checks.known_model(model)._training.whole():
         return _search(minimize, model, X, y, max_iterations, memory, tolerance, sample_weight, class_weight)
 
 

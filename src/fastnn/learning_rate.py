@@ -120,7 +120,7 @@ def find_learning_rate(model: Model, X: Any, y: Any, batch_size: int = 32, epoch
     True
     >>> model.optimizer.learning_rate = found.suggestion
     """
-    model._require_compiled()
+    checks.known_model(model)._require_compiled()
     batch_size = checks.positive_int("batch_size", batch_size)
     epochs, steps = checks.positive_int("epochs", epochs), checks.positive_int("steps", steps, minimum=2)
     lowest, highest = checks.positive_float("lowest", lowest), checks.positive_float("highest", highest)

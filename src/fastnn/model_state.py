@@ -171,6 +171,8 @@ class ModelState:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Go back to a `snapshot` of this model or of one with the same layers."""
+        if not isinstance(snapshot, Mapping) or "arrays" not in snapshot:
+            raise ValueError(f"snapshot: expected what snapshot() gives, got {describe(snapshot)}")
         self.load_state_dict(snapshot["arrays"])
         self._start_at(snapshot.get("since", {}))
         self._numbers.set_states(snapshot["states"], self.optimizer.initial_states if self.optimizer else ())

@@ -80,6 +80,8 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
         """A new model from `get_config`."""
+        if not isinstance(config, dict) or not {"layers", "input_shape", "dtype", "seed"} <= config.keys():
+            raise ValueError(f"config: expected what get_config gives, got {checks.describe(config)}")
         layers = [from_config(c) for c in config["layers"]]
         return cls(layers, tuple(config["input_shape"]), config["dtype"], config["seed"])
 

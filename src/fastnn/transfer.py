@@ -102,9 +102,11 @@ class Transfer:
         [('dense', False), ('head', True)]
         """
         inputs, outputs = self._copied(self._graph.outputs)
-        if callable(layers):
+        if callable(layers) and not isinstance(layers, type):
             made = layers(*outputs)
             ends = list(made) if isinstance(made, (list, tuple)) else [made]
+            if not all(isinstance(end, Tensor) for end in ends):
+                raise TypeError(f"layers: expected a function that gives tensors, got {checks.describe(made)} from it")
         else:
             if not isinstance(layers, Sequence) or not layers or not all(isinstance(x, Layer) for x in layers):
                 raise TypeError("layers: expected a list of fastnn layers, or a function of the output, got "

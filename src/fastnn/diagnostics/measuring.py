@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import bundles
+from .. import bundles, checks
 from ..activations import Choice
 from ..backends import Pass
 from ..bundles import Bundle
@@ -385,7 +385,7 @@ def classifies(model: Model) -> bool:
 
 def checked(model: Model, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray | None]:
     """The arguments of `fastnn.diagnose` and others, as `fit` checks them."""
-    model._require_compiled()
+    checks.known_model(model)._require_compiled()
     if not model._numbers.trained.segments:
         raise ValueError("model: expected layers with parameters that are trained, such as Dense; got none")
     return model._checked(X, y, sample_weight)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..divergence import DivergenceError
 from ..gradcheck import check_gradients
 from ..inference import adapt
@@ -138,6 +139,7 @@ def sanity_check(model: Sequential, X: Any, y: Any, *, sample_weight: Any = None
     >>> fnn.sanity_check(model, X, y).passed
     True
     """
+    checks.known_model(model)
     if len(model.input_names) > 1 or len(model.output_names) > 1:
         raise ValueError("model: expected one input and one output, got "
                          f"{len(model.input_names)} and {len(model.output_names)}; look at a part of it, see model.cut")

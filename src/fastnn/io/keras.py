@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import describe
+from ..checks import describe, known_model
+from ..checks_arrays import as_any_array
 from ..layers import (
     GRU,
     LSTM,
@@ -67,7 +68,7 @@ def from_keras_weights(model: Model, weights: Sequence[Any]) -> Model:
     array([[12.5]], dtype=float32)
     """
     taker = Taker(weights)
-    for layer in model.layers:
+    for layer in known_model(model).layers:
         taker.layer = layer
         if read := READERS.get(type(layer)):
             read(taker, layer)
@@ -96,7 +97,7 @@ class Taker:
     def __init__(self, weights: Sequence[Any]) -> None:
         if not isinstance(weights, (list, tuple)):
             raise TypeError(f"weights: expected the list that get_weights() gives, got {describe(weights)}")
-        self.weights, self.place = [np.asarray(w) for w in weights], 0
+        self.weights, self.place = [as_any_array(w, f"weights[{i}]", "an array") for i, w in enumerate(weights)], 0
         self.layer: Any = None
         self.found: dict[str, np.ndarray] = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from .. import checks
 from .._version import __version__
 from ..layers import Layer
 from ..layers.tensor import Tensor
@@ -66,7 +67,7 @@ def to_onnx(model: Model, path: str | os.PathLike | None = None) -> Any:
     True
     """
     onnx = require("onnx", "onnx")
-    g = Emitter(model._numbers.all_arrays(), onnx, exporter_of)
+    g = Emitter(checks.known_model(model)._numbers.all_arrays(), onnx, exporter_of)
     g.taken |= {*model.input_names, *model.output_names}
     graph, values = model._graph, {}
     for tensor, name in zip(graph.inputs, model.input_names, strict=True):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..graph import Graph
 from ..layers import Layer
 from ..layers.tensor import Input, Tensor
@@ -71,7 +71,7 @@ def from_onnx(path: Any, dtype: Any = "float32") -> Model:
 Dense(units=3, activation='softmax', use_bias=True, kernel_initializer='glorot_uniform', name='dense_1')]
     """
     onnx = require("onnx", "onnx")
-    where = "the model" if isinstance(path, onnx.ModelProto) else os.fsdecode(path)
+    where = "the model" if isinstance(path, onnx.ModelProto) else checks.file_path("path", path)
     try:
         proto = path if isinstance(path, onnx.ModelProto) else onnx.load(path)
         onnx.checker.check_model(proto)

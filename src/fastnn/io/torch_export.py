@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..activations import Choice
 from ..layers import (
     ELU,
@@ -90,7 +91,7 @@ def to_torch(model: Model) -> Any:
     True
     """
     torch = require("torch")
-    graph = model._graph
+    graph = checks.known_model(model)._graph
     if not graph.is_chain:
         raise ValueError("model: expected layers in a row; a graph with branches goes to other programs by fnn.to_onnx")
     writer = Writer(model, torch)

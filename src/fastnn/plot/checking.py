@@ -10,7 +10,7 @@ from .. import checks
 from ..gradcheck import GradientCheck
 from ..gradient_error import GradientErrorCurve
 from ..profiling import Profile
-from .style import COLOURS, GREY, dress, having, line, new_axes
+from .style import COLOURS, GREY, dress, line, new_axes
 
 
 def gradient_check(check: GradientCheck, *, ax: Any = None) -> Any:
@@ -38,7 +38,7 @@ def gradient_check(check: GradientCheck, *, ax: Any = None) -> Any:
     >>> plot.gradient_check(check).get_xscale()
     'log'
     """
-    rows = having("check", check, "tensors", "what fnn.check_gradients returned").tensors
+    rows = checks.having("check", check, "tensors", "what fnn.check_gradients returned").tensors
     ax = new_axes(ax, height=max(2.0, 1.1 + 0.24 * len(rows)))
     errors, allowed = (np.array([getattr(t, name) for t in rows]) for name in ("error", "tolerance"))
     floor = 0.3 * min([e for e in errors if e > 0] or [1e-16])
@@ -83,7 +83,7 @@ def gradient_error(curve: GradientErrorCurve, *, ax: Any = None) -> Any:
     >>> plot.gradient_error(curve).get_xlabel()
     'step h of the differences'
     """
-    having("curve", curve, "central", "what fnn.gradient_error_curve returned")
+    checks.having("curve", curve, "central", "what fnn.gradient_error_curve returned")
     ax = new_axes(ax)
     ax.loglog(curve.steps, curve.forward, label="(f(h) - f(0)) / h", **line(1))
     ax.loglog(curve.steps, curve.central, label="(f(h) - f(-h)) / 2h", **line(0))
@@ -118,7 +118,8 @@ def profile(profile: Profile, *, ax: Any = None, n: int = 16) -> Any:
     >>> [text.get_text() for text in ax.texts]
     ['50 GFLOP/s, 50%']
     """
-    n, ops = checks.positive_int("n", n), list(having("profile", profile, "ops", "what model.profile returned").ops)
+    n = checks.positive_int("n", n)
+    ops = list(checks.having("profile", profile, "ops", "what model.profile returned").ops)
     kept = sorted(sorted(range(len(ops)), key=lambda i: -ops[i].microseconds)[:n])
     others = [op for i, op in enumerate(ops) if i not in kept]
     labels = [f"{ops[i].layer}: {ops[i].op}" for i in kept]

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import checks, classified
 from ..checks_arrays import as_any_array
-from .style import COLOURS, GREY, MARKERS, dress, finite_numbers, having, names_of_classes, new_axes, whole_numbers
+from .style import COLOURS, GREY, MARKERS, dress, finite_numbers, names_of_classes, new_axes, whole_numbers
 
 
 def decision_boundary(model: Any, X: Any, y: Any, *, ax: Any = None, resolution: int = 200,
@@ -42,7 +42,7 @@ def decision_boundary(model: Any, X: Any, y: Any, *, ax: Any = None, resolution:
     >>> ax.get_xlabel()
     'feature 0'
     """
-    having("model", model, "predict", "a model")
+    checks.having("model", model, "predict", "a model")
     X, y = finite_numbers("X", X), whole_numbers("y", y).ravel()
     resolution = checks.positive_int("resolution", resolution, minimum=2)
     checks.check_same_length(len(X), y, "y")

@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..learning_rate import LearningRateSearch
 from ..schedules import Schedule
-from .style import COLOURS, GREY, dress, having, line, new_axes, numbers, panels, returned
+from .style import COLOURS, GREY, dress, line, new_axes, numbers, panels, returned
 
 
 def history(history: Any, names: str | Iterable[str] | None = None, *, ax: Any = None,
@@ -119,7 +119,7 @@ def compare(histories: Mapping[str, Any], name: str = "val_loss", *, ax: Any = N
     ['slow', 'fast']
     """
     lines = {label: numbers(f"history {label!r}", checks.lookup("name in the history", name, _logs(run)))
-             for label, run in having("histories", histories, "items", "a dict of histories by name").items()}
+             for label, run in checks.having("histories", histories, "items", "a dict of histories by name").items()}
     ax = curves(None, lines, ax=ax, x_label="epoch", y_label=_words(name), first=1)
     if log:
         ax.set_yscale("log")
@@ -157,7 +157,7 @@ def curves(x: Any, lines: Mapping[str, Any], *, ax: Any = None, x_label: str = "
     'log'
     """
     ax = new_axes(ax)
-    having("lines", lines, "items", "a dict of arrays by name")
+    checks.having("lines", lines, "items", "a dict of arrays by name")
     x = None if x is None else numbers("x", x)
     if not isinstance(log, str) or not set(log) <= set("xy"):
         raise ValueError(f"log: expected '', 'x', 'y' or 'xy', got {checks.describe(log)}")
@@ -199,7 +199,7 @@ def schedule(schedule: Schedule | Mapping[str, Schedule], updates: int, *, ax: A
     updates = checks.positive_int("updates", updates)
     several = schedule if isinstance(schedule, Mapping) else {type(schedule).__name__: schedule}
     for each in several.values():
-        having("schedule", each, "rates", "a fnn.Schedule, or a dict of some")
+        checks.having("schedule", each, "rates", "a fnn.Schedule, or a dict of some")
     steps = np.arange(updates)
     ax = curves(steps, {label: each.rates(steps.astype(float)) for label, each in several.items()}, ax=ax,
                 x_label="update", y_label="learning rate")
@@ -232,7 +232,7 @@ def learning_rate_search(found: LearningRateSearch, *, ax: Any = None) -> Any:
     >>> plot.learning_rate_search(found).get_xscale()
     'log'
     """
-    having("found", found, "smoothed", "what fnn.find_learning_rate returned")
+    checks.having("found", found, "smoothed", "what fnn.find_learning_rate returned")
     ax = new_axes(ax)
     ax.plot(found.rates, found.losses, color="0.75", linewidth=1, label="loss of each step")
     ax.plot(found.rates, found.smoothed, label="running average", **line(0))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .style import GREY, WIDTH, having, new_axes
+from .. import checks
+from .style import GREY, WIDTH, new_axes
 
 ROW = 0.62  # inches
 
@@ -34,7 +35,7 @@ def network(model: Any, *, ax: Any = None) -> Any:
     >>> [words for text in plot.network(model).texts if (words := text.get_text())][:4]
     ['input', '(n, 5)', 'dense: Dense, tanh', '18 parameters']
     """
-    graph = having("model", model, "_graph", "a fastnn model")._graph
+    graph = checks.having("model", model, "_graph", "a fastnn model")._graph
     rows = levels(graph)
     places = _places(rows)
     widest = max(map(len, rows))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .style import grid_shape, having, names_of_classes, new_axes, numbers, whole_numbers
+from .style import grid_shape, names_of_classes, new_axes, numbers, whole_numbers
 
 
 def weights(model: Any, n: int = 32, *, shape: tuple[int, ...] | None = None, ax: Any = None) -> Any:
@@ -101,7 +101,7 @@ def worst_errors(model: Any, X: Any, y: Any, n: int = 12, *, shape: tuple[int, .
     n, shape = checks.positive_int("n", n), _sizes(shape)
     X, y = numbers("X", X), whole_numbers("y", y).ravel()
     checks.check_same_length(len(X), y, "y")
-    given = having("model", model, "predict", "a model").predict(X)
+    given = checks.having("model", model, "predict", "a model").predict(X)
     said = given.argmax(axis=1) if given.shape[1] > 1 else (given[:, 0] > 0.5).astype(int)
     both = given if given.shape[1] > 1 else np.concatenate([1 - given, given], axis=1)
     every = np.arange(len(y))

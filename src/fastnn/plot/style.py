@@ -25,13 +25,6 @@ LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (12
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
-def having(name: str, value: Any, attribute: str, expected: str) -> Any:
-    """`value`, which must have what `expected` has."""
-    if isinstance(value, type) or not hasattr(value, attribute):
-        raise TypeError(f"{name}: expected {expected}, got {checks.describe(value)}")
-    return value
-
-
 def numbers(name: str, value: Any) -> np.ndarray:
     """`value` as an array of floats with at least one row."""
     array = as_numbers(value, name, "an array of numbers", "give it numbers").astype(float)

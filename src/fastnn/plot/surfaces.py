@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from .style import COLOURS, dress, having, line, new_axes
+from .style import COLOURS, dress, line, new_axes
 
 
 def optimizer_paths(function: Callable[..., Any], paths: Mapping[str, Any], *, ax: Any = None,
@@ -108,7 +108,7 @@ def loss_surface(model: Any, X: Any, y: Any, *, span: float = 1.0, resolution: i
     """
     resolution = checks.positive_int("resolution", resolution, minimum=2)
     span = checks.positive_float("span", span)
-    copy = having("model", model, "bind", "a fastnn model").copy(dtype="float64")
+    copy = checks.having("model", model, "bind", "a fastnn model").copy(dtype="float64")
     bound = copy.bind(X, y)
     parameters = copy.named_parameters()
     origin = {name: array.copy() for name, array in parameters.items()}
