@@ -11,6 +11,7 @@ import numpy as np
 
 from . import checks
 from .backends import permutation
+from .callback_base import list_of_callbacks
 from .callbacks import Callback, CallbackList, ProgressBar
 from .divergence import DivergenceError
 from .history import History
@@ -189,11 +190,9 @@ class GAN:
         batch = min(checks.positive_int("batch_size", batch_size), len(X))
         epochs = checks.positive_int("epochs", epochs)
         shuffle = checks.boolean("shuffle", shuffle)
-        callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
-        if verbose not in (0, 1, 2):
-            raise ValueError(f"verbose: expected 0, 1 or 2, got {verbose!r}")
-        if verbose:
-            callbacks.append(ProgressBar(verbose))
+        callbacks, bar = list_of_callbacks(callbacks), ProgressBar(verbose)
+        if bar.verbose:
+            callbacks.append(bar)
         everyone, rows = CallbackList(callbacks), batch * self.discriminator_steps
         self.stop_training, self.history = False, History()
         self.history.belong(self)

@@ -97,7 +97,9 @@ class Taker:
     def __init__(self, weights: Sequence[Any]) -> None:
         if not isinstance(weights, (list, tuple)):
             raise TypeError(f"weights: expected the list that get_weights() gives, got {describe(weights)}")
-        self.weights, self.place = [as_any_array(w, f"weights[{i}]", "an array") for i, w in enumerate(weights)], 0
+        self.weights = [np.asarray(w) if np.isscalar(w) or isinstance(w, np.ndarray) else  # counts are numbers
+                        as_any_array(w, f"weights[{i}]", "an array") for i, w in enumerate(weights)]
+        self.place = 0
         self.layer: Any = None
         self.found: dict[str, np.ndarray] = {}
 
