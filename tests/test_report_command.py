@@ -1,11 +1,13 @@
 """`fastnn train --report` and `fastnn report`: the same page, whose numbers are those of the commands."""
 import json
 
+import numpy as np
 import pytest
 
+import fastnn as fnn
 from fastnn.cli import main
 from pages import check_page
-from reports import figures, missing, outcome, quick, table_data  # noqa: F401  (quick is a fixture)
+from reports import figures, missing, network, outcome, quick, table_data  # noqa: F401  (quick is a fixture)
 
 
 class TestCommand:
@@ -60,6 +62,23 @@ class TestCommand:
             assert [row[0] for row in page.table("matrix")[1:3]] == ["<b>", "under, way"]
         else:
             assert page.table("errors")[1][::3] == ["what", f"{document['r2']:.4f}", page.table("errors")[1][6]]
+
+    def test_logits_are_decided_at_zero(self):
+        """`evaluate` and `report` see the outputs as metrics do, where the loss has the sigmoid."""
+        rows = table_data(200, 2)
+        y = (rows[:, 0] > 0.3).astype(int)
+        model = network(fnn.Dense(1), shape=(2,), loss=fnn.BinaryCrossEntropy(from_logits=True), metrics=["accuracy"],
+                        optimizer=fnn.SGD(0.3))
+        model.fit(rows, y, epochs=2, verbose=0)
+        model.save("m.safetensors")
+        np.savez("d.npz", X=rows, y=y)
+        logits = model.predict(rows)[:, 0]
+        right = float(((logits > 0) == y).mean())
+        assert right != float(((logits > 0.5) == y).mean())
+        for command in ("evaluate", "report"):
+            code, document, _ = self.run(command, "m.safetensors", "--data", "d.npz")
+            assert code == 0 and document["accuracy"] == right == model.evaluate(rows, y)["accuracy"]
+        assert figures(self.page("m.html"))["accuracy"] == right
 
     def test_text(self):
         (self.folder / "t.txt").write_text("to be or not to be, that is the question\n" * 40)

@@ -102,8 +102,11 @@ def score(model: fnn.Model, samples: Samples) -> Scores:
     """Measure a model on samples with their targets."""
     X, y = as_inputs(model, samples), samples.y
     assert y is not None
-    values = {} if model.loss is None else model.evaluate(X, y)
-    outputs = model.predict(X)
+    values: dict[str, float] = {}
+    if model.loss is None:
+        outputs = model.predict(X)
+    else:  # as metrics see them: after the sigmoid, where the loss has it
+        values, outputs = model._evaluated(*model._checked(X, y, None))
     if samples.classes is None:
         if outputs.size != y.size:
             raise ValueError(f"{samples.name}: expected {outputs.size // len(y)} numbers to be said for each row, got "
