@@ -192,6 +192,7 @@ ELSEWHERE = {
     "take a model and data, tests/test_hostile_entries.py": (
         "GAN Model balanced_weights check_gradients descend diagnose entropy_decomposition find_learning_rate "
         "fit_lbfgs gradient_error_curve sanity_check"),
-    "read and write files and other libraries' models, tests/fuzz_files.py and tests/test_hostile_entries.py": (
-        "from_keras_weights from_onnx from_torch load load_estimator to_onnx to_torch"),
+    "take models and paths, tests/test_hostile_entries.py; what files hold, tests/fuzz_files.py": (
+        "from_keras_weights from_onnx load load_estimator to_onnx to_torch"),
+    "takes a module of PyTorch's, tests/test_torch.py": "from_torch",
 }

@@ -2,6 +2,7 @@
 metrics, searches and checks."""
 import inspect
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -100,6 +101,8 @@ WHERE_A_MODEL_IS_MEANT = {
     "from_keras_weights, weights": lambda v: fnn.from_keras_weights(model_of(), v),
     **{f"{name}, model": lambda v, name=name: getattr(fnn, name)(v, X, LABELS) for name in (
         "check_gradients", "diagnose", "sanity_check", "find_learning_rate", "fit_lbfgs", "gradient_error_curve")},
+    **{f"to_{name}, model": lambda v, name=name: getattr(fnn, f"to_{name}")(v) for name in ("torch", "onnx")
+       if find_spec(name)},
 }
 
 
