@@ -275,7 +275,7 @@ def file_path(name: str, value: Any) -> str:
     >>> file_path("path", pathlib.PurePosixPath("models/a.safetensors"))
     'models/a.safetensors'
     """
-    if not isinstance(value, (str, os.PathLike)):
+    if not isinstance(value, (str, bytes, os.PathLike)):
         raise TypeError(f"{name} must be a path, a string or a pathlib.Path, got {describe(value)}")
     path = os.fsdecode(value)
     if not path:
