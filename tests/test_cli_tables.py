@@ -58,6 +58,28 @@ def read_csv(lines):
     return list(csv.reader(lines))
 
 
+@pytest.mark.parametrize("n_out, loss", [
+    (1, fnn.BinaryCrossEntropy(from_logits=True)), (2, fnn.CrossEntropy(from_logits=True)), (1, fnn.Hinge()),
+    (2, fnn.losses.MultiClassHinge())], ids=lambda value: getattr(value, "name", value))
+def test_logits_and_scores_are_decided_at_zero(n_out, loss, run):
+    """And become probabilities where the loss says how."""
+    net = fnn.Sequential([fnn.Dense(n_out, use_bias=False)], input_shape=(1,), seed=0)
+    net.set_weights([[[1.0]] if n_out == 1 else [[0.0, 1.0]]])
+    net.compile(loss=loss)
+    net.classes = ["no", "yes"]
+    net.save("net.safetensors")
+    write_table("x.csv", ["x"], [[-0.25], [0.25], [0.75]])
+    code, out, _ = run("predict", "net.safetensors", "--data", "x.csv")
+    assert code == 0 and [row[0] for row in read_csv(out)[1:]] == ["no", "yes", "yes"]
+    code, out, err = run("predict", "net.safetensors", "--data", "x.csv", "--probabilities")
+    if "hinge" in loss.name:
+        assert code == 2 and f"{loss.name} makes its outputs scores" in err
+        return
+    yes = [float(row[2]) for row in read_csv(out)[1:]]
+    np.testing.assert_allclose(yes, 1 / (1 + np.exp([0.25, -0.25, -0.75])), rtol=1e-6)
+
+
+
 class TestClasses:
     def test_train(self, iris, run):
         code, lines, err = run("train", "--data", iris, "--target", "species")

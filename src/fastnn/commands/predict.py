@@ -15,6 +15,7 @@ import numpy as np
 
 import fastnn as fnn
 
+from .. import functional, losses
 from ..classified import decisions
 from ..data.tables import TextColumn
 from ..flags import FINE, Found, HelpFormatter, UsageError
@@ -93,8 +94,17 @@ def predicted(arguments: argparse.Namespace, model: fnn.Model, outputs: np.ndarr
             raise UsageError("--probabilities", "expected with a model that says classes; this one says numbers")
         names = [f"prediction_{i}" for i in range(outputs.shape[1])] if outputs.shape[1] > 1 else ["prediction"]
         return {name: shortest(outputs[:, i]) for i, name in enumerate(names)}
-    columns: dict[str, list[Any]] = {"prediction": [classes[i] for i in decisions(outputs)]}
+    logits, scores = getattr(model.loss, "from_logits", False), model.loss is not None and model.target_kind == "signs"
+    columns: dict[str, list[Any]] = {
+        "prediction": [classes[i] for i in decisions(outputs, 0.0 if logits or scores else 0.5)]}
     if arguments.probabilities:
+        if scores or isinstance(model.loss, losses.MultiClassHinge):
+            raise UsageError("--probabilities", f"expected with a model that gives probabilities; {model.loss.name} "
+                                                "makes its outputs scores")
+        if logits:
+            several = outputs.shape[1] > 1
+            outputs = (functional.softmax_forward(outputs) if several else
+                       functional.activation_forward(outputs, "sigmoid"))
         if outputs.shape[1] == 1:
             outputs = np.concatenate([1 - outputs, outputs], axis=1)
         columns |= {f"probability_{name}": shortest(outputs[:, i]) for i, name in enumerate(classes)}

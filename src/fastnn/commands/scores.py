@@ -70,11 +70,13 @@ class Scores:
                 for i, name in enumerate(self.classes)}
 
     def table(self) -> str:
-        """The classes one by one, and the mean over those that occur."""
+        """The classes one by one, and the mean over those that occur or were said, as the metrics' is."""
+        assert self.confusion is not None
         found = self.per_class()
         rows = [(name, *(f"{row[key]:.4f}" for key in FIGURES), f"{row['rows']:,}")
                 for name, row in found.items()]
-        occur = [row for row in found.values() if row["rows"]]
+        counts = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
+        occur = [row for row, n in zip(found.values(), counts, strict=True) if n]
         means = (f"{sum(row[key] for row in occur) / len(occur):.4f}" for key in FIGURES)
         return as_table([("class", "precision", "recall", "F1", self.rows), *rows, ("mean", *means, f"{self.n:,}")], 1)
 
