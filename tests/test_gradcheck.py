@@ -21,7 +21,7 @@ class FakeModel:
     gives; `l2` is the penalty of dense.weight.
     """
 
-    input_names = ["input"]
+    input_names, _graph = ["input"], None  # a model is known by its graph
 
     def __init__(self, activation="tanh", dtype="float64", plant=None, vector=None, l2=0.0):
         self.activation, self.plant, self.l2 = activation, plant or {}, l2
