@@ -70,7 +70,8 @@ def test_settings(name):
 
 @pytest.mark.parametrize("value", [
     {0: NAN}, {0: -1}, {0: INF}, {5: 1}, {-1: 1}, {0.5: 1}, {"a": 1}, {0: "1"}, {0: None}, {0: 10 ** 400}, [1, 2],
-    np.ones((3, 1)), [0, 0, 0], ["a", "b", "c"], "even", np.ones(3) * 1j, [1, NAN, 1], 3, object()], ids=str)
+    np.ones((3, 1)), [0, 0, 0], ["a", "b", "c"], "even", np.ones(3) * 1j, [1, NAN, 1], 3, object()],
+    ids=lambda value: "object" if type(value) is object else str(value))
 def test_class_weights(value):
     assert refused(outcome(lambda: model_of().fit(X, LABELS, class_weight=value, verbose=0), "class_weight", "weight"))
 
