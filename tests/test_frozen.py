@@ -79,7 +79,7 @@ def test_no_layer_left_to_train(backend):
     model = net((0, 1, 2, 3))
     history = model.fit(*data(), epochs=2, shuffle=False, verbose=0)
     assert history["loss"][0] == history["loss"][1] and not ops(model, Phase.BACKWARD)[:-1]
-    assert model.bind(*data()).gradients() == {} and model.copy().snapshot()["states"] == []
+    assert model.bind(*data()).gradients() == {} and not any(model.copy().snapshot()["states"])
 
 
 # --------------------------------------------------------------------------------------- what is computed
